@@ -1,0 +1,1 @@
+"""Parlor: accounts, parties, chats and background tasks in one service."""

@@ -1,0 +1,1 @@
+"""What the core's ports are in the world: databases, brokers, clocks, hashes."""

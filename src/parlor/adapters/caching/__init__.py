@@ -1,0 +1,1 @@
+"""Ports that remember what the port behind them said."""

@@ -1,0 +1,102 @@
+"""Readers' users out of the cache, and the writers' word that they change."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from parlor.adapters.caching.principals import CachedPrincipals
+from parlor.core.identity.model import UserStatus
+from parlor.core.identity.ports import Directory, Snapshot
+from parlor.core.shared.caching import Cache
+from parlor.core.shared.ids import SessionId, UserId
+
+TTL_S = 60.0
+
+
+class CachedUsers:
+    """Port Directory, in front of another. Users are kept for `ttl_s`, that somebody is absent never."""
+
+    def __init__(self, directory: Directory, cache: Cache, *, ttl_s: float = TTL_S) -> None:
+        self._directory = directory
+        self._cache = cache
+        self._ttl_s = ttl_s
+
+    async def by_id(self, user_id: UserId) -> Snapshot | None:
+        """Find by id."""
+        return await self._find(_id_key(user_id), lambda: self._directory.by_id(user_id))
+
+    async def by_email(self, key: str) -> Snapshot | None:
+        """Find by the key of `email_key`."""
+        return await self._find(_email_key(key), lambda: self._directory.by_email(key))
+
+    async def _find(self, key: str, load: Callable[[], Awaitable[Snapshot | None]]) -> Snapshot | None:
+        cached = await self._cache.look(key)
+        known = from_json(cached.value) if cached.value is not None else None
+        if known is not None:
+            return known
+        found = await load()
+        if found is not None and cached.generation is not None:
+            await self._cache.store(key, to_json(found), generation=cached.generation, ttl_s=self._ttl_s)
+        return found
+
+
+class CachedUserChanges:
+    """Port UserChanges: drops every copy of the changed users, the ones in other processes by the feed."""
+
+    def __init__(self, cache: Cache, principals: CachedPrincipals) -> None:
+        self._cache = cache
+        self._principals = principals
+
+    async def about_to_change(self, users: Sequence[tuple[UserId, str]]) -> str:
+        """Mark the users: from now on they are read from the database."""
+        return await self._cache.mark(_keys(users))
+
+    async def changed(self, users: Sequence[tuple[UserId, str]], mark: str) -> None:
+        """End the mark, and tell every process. The cache first: who hears of it reads through it."""
+        await self._cache.drop(_keys(users), mark)
+        await self._principals.announce([user_id for user_id, _ in users])
+
+
+def to_json(snapshot: Snapshot) -> bytes:
+    """Write a snapshot, every field under its name."""
+    return orjson.dumps(snapshot, default=list)  # the frozen sets
+
+
+def from_json(stored: bytes) -> Snapshot | None:
+    """Read a snapshot; None where another release of Parlor wrote it in another shape."""
+    try:
+        return _snapshot(orjson.loads(stored))
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _snapshot(fields: dict[str, Any]) -> Snapshot:
+    return Snapshot(
+        id=UserId(UUID(fields["id"])),
+        email=fields["email"],
+        email_verified=fields["email_verified"],
+        display_name=fields["display_name"],
+        roles=tuple(fields["roles"]),
+        permissions=frozenset(fields["permissions"]),
+        status=UserStatus(fields["status"]),
+        epoch=fields["epoch"],
+        sessions=frozenset(SessionId(UUID(session)) for session in fields["sessions"]),
+        created_at=datetime.fromisoformat(fields["created_at"]),
+        updated_at=datetime.fromisoformat(fields["updated_at"]),
+        version=fields["version"],
+    )
+
+
+def _keys(users: Sequence[tuple[UserId, str]]) -> list[str]:
+    return [key for user_id, email in users for key in (_id_key(user_id), _email_key(email))]
+
+
+def _id_key(user_id: UserId) -> str:
+    return f"user:id:{user_id}"
+
+
+def _email_key(key: str) -> str:
+    return f"user:email:{key}"

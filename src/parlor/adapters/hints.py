@@ -1,0 +1,41 @@
+"""Hints to the relays that an outbox has something, over the feed: one in flight at a time, however many writes."""
+
+import asyncio
+
+from parlor.core.shared.feed import Feed
+
+TASKS_DUE = "outbox.tasks"
+FACTS_DUE = "outbox.facts"
+
+
+class FeedHints:
+    """What the SQL adapters call after their commits; never blocks, and may be lost: the relays also poll."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._sending: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
+
+    def tasks_due(self) -> None:
+        """Tasks wait to be published."""
+        self._hint(TASKS_DUE)
+
+    def facts_due(self) -> None:
+        """Events wait to be published."""
+        self._hint(FACTS_DUE)
+
+    def _hint(self, channel: str) -> None:
+        if channel in self._sending:
+            self._again.add(channel)
+        else:
+            self._sending[channel] = asyncio.create_task(self._send(channel))
+
+    async def _send(self, channel: str) -> None:
+        """Send; what was asked for meanwhile is one more hint, since its rows may be younger than this one."""
+        try:
+            await self._feed.publish(channel, b"")
+            while channel in self._again:
+                self._again.discard(channel)
+                await self._feed.publish(channel, b"")
+        finally:
+            del self._sending[channel]

@@ -1,0 +1,1 @@
+"""HTTP that Parlor itself sends out."""

@@ -1,0 +1,1 @@
+"""The same ports inside one process: what the embedded mode runs on."""

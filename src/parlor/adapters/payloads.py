@@ -1,0 +1,151 @@
+"""pydantic behind the `Payloads` port: one strict model a kind, built from its handler's annotations at start-up."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, Field as DataclassField, dataclass, fields
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import annotated_types
+import orjson
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
+
+from parlor.core.shared.errors import Flaw, Invalid
+from parlor.core.shared.rules import Length, Pattern, Range, Secret
+from parlor.core.tasks.ports import AnyHandler, Checked
+
+MEMBER = "field_"
+NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # an escape, not an escaped backslash before u0000
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class InvalidPayload(Invalid):
+    """The payload is not what this kind of task takes."""
+
+    code = "invalid_payload"
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    payload: type[Any]
+    model: type[BaseModel]
+    result: TypeAdapter[Any]
+    secrets: frozenset[str]
+
+
+class PydanticPayloads:
+    """Port `Payloads`."""
+
+    def __init__(self, handlers: Sequence[AnyHandler]) -> None:
+        self._shapes = {handler.kind: _shape(handler) for handler in handlers}
+
+    def check(self, kind: str, payload: Mapping[str, object]) -> Checked:
+        """Validate what came in; what is kept has its defaults filled in and its secret fields apart."""
+        shape = self._shapes[kind]
+        values = self._validated(shape, payload)
+        kept = orjson.loads(values.model_dump_json(by_alias=True))
+        given = {_name(member) for member in values.model_fields_set}
+        secrets = {name: kept[name] for name in shape.secrets & given if kept[name] not in (None, {})}
+        return Checked({name: kept[name] for name in kept if name not in shape.secrets}, secrets or None)
+
+    def build(self, kind: str, payload: Mapping[str, object]) -> object:
+        """Make the handler's dataclass."""
+        shape = self._shapes[kind]
+        return _instance(shape, self._validated(shape, payload))
+
+    def result_json(self, kind: str, result: object) -> str:
+        """Write a result; jsonb takes no NUL, so one is refused here."""
+        written: bytes = self._shapes[kind].result.dump_json(result)
+        if NUL.search(written):
+            raise ValueError("a result holds a NUL character")
+        return written.decode()
+
+    def describe(self, kind: str) -> tuple[Mapping[str, object], Mapping[str, object]]:
+        """Answer both JSON Schemas."""
+        shape = self._shapes[kind]
+        return shape.model.model_json_schema(), shape.result.json_schema(mode="serialization")
+
+    @staticmethod
+    def _validated(shape: _Shape, payload: Mapping[str, object]) -> BaseModel:
+        try:
+            values = shape.model.model_validate_json(orjson.dumps(payload))
+            _instance(shape, values)
+        except ValidationError as error:
+            raise InvalidPayload(flaws=[_flaw(one) for one in error.errors(include_input=False)]) from error
+        except (TypeError, ValueError) as error:
+            raise InvalidPayload(flaws=[Flaw("/payload", "invalid_payload", str(error))]) from error
+        return values
+
+
+def _shape(handler: AnyHandler) -> _Shape:
+    hints = get_type_hints(type(handler).__call__, include_extras=True)
+    payload, result = hints["payload"], hints["return"]
+    annotations = get_type_hints(payload, include_extras=True)
+    members: dict[str, Any] = {
+        MEMBER + field.name: (_translated(annotations[field.name]), _member(field))
+        for field in fields(payload)
+    }
+    return _Shape(
+        payload=payload,
+        model=create_model(payload.__name__, __config__=STRICT, __doc__=payload.__doc__, **members),
+        result=TypeAdapter(result),
+        secrets=frozenset(name for name, hint in annotations.items() if _secret(hint)),
+    )
+
+
+def _instance(shape: _Shape, values: BaseModel) -> object:
+    return shape.payload(**{_name(member): getattr(values, member) for member in type(values).model_fields})
+
+
+def _name(member: str) -> str:
+    return member.removeprefix(MEMBER)
+
+
+def _member(field: DataclassField[Any]) -> Any:
+    """Name the member after the field, out of the way of pydantic's own (`json`, `copy`)."""
+    if field.default is not MISSING:
+        return Field(field.default, alias=field.name)
+    if field.default_factory is not MISSING:
+        return Field(default_factory=field.default_factory, alias=field.name)
+    return Field(alias=field.name)
+
+
+def _secret(hint: object) -> bool:
+    return get_origin(hint) is Annotated and any(isinstance(rule, Secret) for rule in get_args(hint)[1:])
+
+
+def _translated(hint: Any) -> Any:
+    """Replace our rules by what pydantic knows, also inside of `dict[Annotated[str, ...], ...]` and unions."""
+    if get_origin(hint) is not Annotated:
+        return hint
+    inner, *rules = get_args(hint)
+    known = [one for rule in rules for one in _known(rule)]
+    return Annotated[(inner, *known)] if known else inner
+
+
+def _known(rule: object) -> Sequence[object]:
+    match rule:
+        case Length(least, most):
+            return [annotated_types.Len(least, most)]
+        case Range(least, most):
+            bounds = (
+                annotated_types.Ge(least) if least is not None else None,
+                annotated_types.Le(most) if most is not None else None,
+            )
+            return [bound for bound in bounds if bound is not None]
+        case Pattern(regex):
+            return [StringConstraints(pattern=f"^(?:{regex})$")]
+        case _:
+            return []
+
+
+def _flaw(error: Any) -> Flaw:
+    path = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in error["loc"])
+    return Flaw(f"/payload{path}", error["type"], error["msg"])

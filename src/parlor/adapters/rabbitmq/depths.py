@@ -1,0 +1,41 @@
+"""How many messages wait in the queues."""
+
+import asyncio
+
+import structlog
+from aiormq.exceptions import AMQPError
+
+from parlor.adapters.rabbitmq.connection import Line, Link
+from parlor.adapters.rabbitmq.topology import RPC_S, Names
+
+log = structlog.get_logger()
+
+
+class Depths:
+    """Asks the broker, on a channel of its own: a refused question closes the channel it was asked on."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self._names = Names(link.namespace)
+        self._line = Line(link)
+
+    async def start(self) -> None:
+        """Begin to open the channel; does not wait for it."""
+        await self._line.start()
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._line.close()
+
+    async def ready(self, queue: str) -> int | None:
+        """Count the messages that no consumer has taken; None while there is no answer."""
+        channel = self._line.channel
+        if channel is None or self.link.blocked:
+            return None
+        try:
+            async with asyncio.timeout(RPC_S):
+                declared = await channel.queue_declare(self._names.queue(queue), passive=True)
+        except (TimeoutError, AMQPError, OSError, RuntimeError) as error:
+            log.warning("rabbitmq_depth_unknown", queue=queue, error=type(error).__name__)
+            return None
+        return declared.message_count

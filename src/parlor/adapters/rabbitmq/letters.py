@@ -1,0 +1,134 @@
+"""The dead letters' intake: from their queue to whoever keeps them."""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+
+import structlog
+from aiormq.channel import Channel
+
+from parlor.adapters.rabbitmq.connection import Line, Link
+from parlor.adapters.rabbitmq.refusal import DETAIL, REASON
+from parlor.adapters.rabbitmq.sieve import Received, Sieve
+from parlor.adapters.rabbitmq.streams import Stream, delivery_of, mark_of, unsieved
+from parlor.adapters.rabbitmq.supervision import end, pause
+from parlor.adapters.rabbitmq.topology import RPC_S, Names
+from parlor.core.shared.bus import Delivery
+from parlor.core.tasks.model import DeadLetter
+
+PREFETCH = 16
+MOVED_BY_BROKER = "x-death"
+RETURNED = "x-delivery-count"
+
+Keep = Callable[[DeadLetter, bool, Delivery], Awaitable[None]]
+
+log = structlog.get_logger()
+
+
+class DeadLetterIntake:
+    """Hands every dead letter over, with whether the broker itself moved it; it is gone once it was taken."""
+
+    def __init__(self, link: Link, keep: Keep) -> None:
+        self._names = Names(link.namespace)
+        self._keep = keep
+        self._line = Line(link, prepare=self._consume, lost=self._lose)
+        self._stream: Stream | None = None
+        self._keeping: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Begin to consume; does not wait for it."""
+        await self._line.start()
+
+    async def close(self) -> None:
+        """Stop, and give back what was not taken."""
+        for keeping in list(self._keeping):
+            await end(keeping)
+        await self._line.close()
+
+    async def _consume(self, channel: Channel, sieve: Sieve) -> None:
+        self._stream = stream = Stream(channel)
+        sieve.receivers[channel.number] = partial(self._receive, stream)
+        channel.on_consumer_cancel_callbacks.add(lambda _: self._line.replace(channel))
+        await channel.basic_qos(prefetch_count=PREFETCH, timeout=RPC_S)
+        await channel.basic_consume(self._names.dead_letters, unsieved, timeout=RPC_S)
+
+    def _receive(self, stream: Stream, message: Received) -> None:
+        keeping = asyncio.create_task(
+            self._hand_over(stream, delivery_of(message, stream, message.routing_key))
+        )
+        self._keeping.add(keeping)
+        keeping.add_done_callback(self._keeping.discard)
+
+    async def _hand_over(self, stream: Stream, delivery: Delivery) -> None:
+        tag = mark_of(delivery).tag
+        try:
+            await self._keep(letter_of(delivery), is_from_broker(delivery), delivery)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the letter must stay
+            log.warning("dead_letter_not_kept", error=type(error).__name__, detail=str(error))
+            await asyncio.sleep(pause(_returns(delivery)))
+            await stream.requeue([tag])
+        else:
+            await stream.acknowledge([tag])
+
+    def _lose(self) -> None:
+        if self._stream is not None:
+            self._stream.alive = False
+
+
+def is_from_broker(delivery: Delivery) -> bool:
+    """Tell what the broker moved by itself from what a worker refused."""
+    return REASON not in delivery.headers and MOVED_BY_BROKER in delivery.headers
+
+
+def letter_of(delivery: Delivery) -> DeadLetter:
+    """Make a dead letter of a message, such that a database takes it."""
+    reason, detail = _why(delivery)
+    headers = {storable(key): plain(value) for key, value in delivery.headers.items()}
+    return DeadLetter(
+        reason=storable(reason),
+        detail=storable(detail),
+        message_id=_optional(delivery.message_id),
+        routing_key=storable(delivery.queue),
+        headers=headers,
+        body=delivery.body,
+        content_type=_optional(delivery.content_type),
+    )
+
+
+def plain(value: object) -> object:
+    """Write what may stand in an AMQP table as JSON does."""
+    if isinstance(value, dict):
+        return {storable(str(key)): plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    if isinstance(value, bytes | bytearray):
+        return storable(value.decode(errors="replace"))
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Decimal) or (isinstance(value, float) and not math.isfinite(value)):
+        return str(value)
+    return storable(value) if isinstance(value, str) else value
+
+
+def storable(text: str) -> str:
+    """Replace the one character that PostgreSQL keeps in no text."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _optional(text: str | None) -> str | None:
+    return None if text is None else storable(text)
+
+
+def _why(delivery: Delivery) -> tuple[str, str]:
+    if is_from_broker(delivery):
+        return "delivery_limit", "The broker gave it up after it had come back too often."
+    reason = delivery.headers.get(REASON, "invalid_message")
+    return str(plain(reason)), str(plain(delivery.headers.get(DETAIL, "")))
+
+
+def _returns(delivery: Delivery) -> int:
+    count = delivery.headers.get(RETURNED, 0)
+    return count if isinstance(count, int) else 0

@@ -1,0 +1,110 @@
+"""Publishing with confirms, many messages at a time."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import structlog
+from aiormq.abc import ChannelFrame
+from aiormq.channel import Channel
+from pamqp.commands import Basic
+
+from parlor.adapters.rabbitmq import frames
+from parlor.adapters.rabbitmq.connection import Line, Link
+
+CONFIRM_S = 5.0
+LARGEST_FRAME = 131_072  # where the two sides agreed upon no size
+
+log = structlog.get_logger()
+
+Confirm = asyncio.Future[object]
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message with its address; the id is that in its properties, and tells which one was returned."""
+
+    exchange: str
+    routing_key: str
+    message_id: str
+    properties: bytes
+    body: bytes
+    mandatory: bool = False
+
+
+class Outlet:
+    """A channel of its own for publishing."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self._line = Line(link, lost=self._give_up)
+        self._writing = asyncio.Lock()
+        self._awaited: set[Confirm] = set()
+
+    async def start(self) -> None:
+        """Begin to open the channel; does not wait for it."""
+        await self._line.start()
+
+    async def close(self) -> None:
+        """Close the channel; what was not confirmed counts as not published."""
+        await self._line.close()
+
+    async def publish(self, messages: Sequence[Outgoing]) -> list[bool]:
+        """Publish all in order; answers for each whether the broker has it. Never raises."""
+        channel = self._line.channel
+        if channel is None or self.link.blocked or not messages:
+            return [False] * len(messages)
+        confirms = [Confirm() for _ in messages]
+        try:
+            async with asyncio.timeout(CONFIRM_S):
+                await self._write(channel, messages, confirms)
+                await asyncio.wait(confirms)
+        except TimeoutError:
+            log.warning("rabbitmq_unconfirmed", messages=sum(not each.done() for each in confirms))
+            self._line.replace(channel)
+        finally:
+            self._forget(channel, messages, confirms)
+        return [_is_ack(each) for each in confirms]
+
+    async def _write(
+        self, channel: Channel, messages: Sequence[Outgoing], confirms: Sequence[Confirm]
+    ) -> None:
+        frame = _frame(channel, messages)
+        async with self._writing:
+            # Cancelled here, nothing was sent; and nothing else runs between the sending and the counting.
+            await channel.write_queue.put(frame)
+            for message, confirm in zip(messages, confirms, strict=True):
+                channel.delivery_tag += 1
+                channel.confirmations[channel.delivery_tag] = confirm
+                if message.mandatory:
+                    channel.message_id_delivery_tag[message.message_id] = channel.delivery_tag
+        self._awaited.update(confirms)
+        if self._line.channel is not channel:
+            self._give_up()
+
+    def _forget(self, channel: Channel, messages: Sequence[Outgoing], confirms: Sequence[Confirm]) -> None:
+        self._awaited.difference_update(confirms)
+        for message, confirm in zip(messages, confirms, strict=True):
+            channel.message_id_delivery_tag.pop(message.message_id, None)
+            if not confirm.cancel() and not confirm.cancelled():
+                confirm.exception()  # seen, or asyncio complains about it
+
+    def _give_up(self) -> None:
+        for each in self._awaited:
+            each.cancel()
+
+
+def _frame(channel: Channel, messages: Sequence[Outgoing]) -> ChannelFrame:
+    largest = channel.connection.connection_tune.frame_max or LARGEST_FRAME
+    written = chain.from_iterable(_pieces(channel.number, each, largest) for each in messages)
+    return ChannelFrame(payload=b"".join(written), should_close=False)
+
+
+def _pieces(number: int, message: Outgoing, largest: int) -> list[bytes]:
+    target = frames.address(message.exchange, message.routing_key, mandatory=message.mandatory)
+    return frames.publish(number, target, message.properties, message.body, largest)
+
+
+def _is_ack(confirm: Confirm) -> bool:
+    return not confirm.cancelled() and confirm.exception() is None and isinstance(confirm.result(), Basic.Ack)

@@ -1,0 +1,107 @@
+"""The message bus over RabbitMQ: due tasks and facts leave through here."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC
+
+import structlog
+
+from parlor.adapters.rabbitmq.depths import Depths
+from parlor.adapters.rabbitmq.frames import short_text
+from parlor.adapters.rabbitmq.outlet import Outgoing, Outlet
+from parlor.adapters.rabbitmq.properties import PERSISTENT, Properties, entry, table
+from parlor.adapters.rabbitmq.topology import QUEUES, Names
+from parlor.core.shared.bus import DueTask, Fact
+
+ROOM = 2_000
+ROW = entry("x-parlor-row", b"I" + (1).to_bytes(4))
+SOURCE = "/parlor"
+JSON = short_text("application/json")
+SEQUENCE_DIGITS = 20
+
+log = structlog.get_logger()
+
+
+class RabbitBus:
+    """Publishes with confirms; while the broker is away, or takes nothing, all counts as not published."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = outlet
+        self._depths = Depths(outlet.link)
+        self._names = Names(outlet.link.namespace)
+
+    async def start(self) -> None:
+        """Begin to open a channel for questions; does not wait for it."""
+        await self._depths.start()
+
+    async def close(self) -> None:
+        """Close it."""
+        await self._depths.close()
+
+    async def room(self, queue: str) -> int:
+        ready = await self._depths.ready(queue)
+        return 0 if ready is None else max(0, ROOM - ready)
+
+    async def idle_queues(self) -> frozenset[str]:
+        return frozenset([queue for queue in QUEUES if await self._depths.ready(queue) == 0])
+
+    async def send_tasks(self, due: Sequence[DueTask]) -> Sequence[bool]:
+        # Of two with one id the broker's "returned" would not say which it means.
+        distinct = {each.task_id: each for each in due}
+        sent = await self._outlet.publish([self._task(each) for each in distinct.values()])
+        confirmed = dict(zip(distinct, sent, strict=True))
+        return [confirmed[each.task_id] for each in due]
+
+    async def send_facts(self, facts: Sequence[Fact]) -> Sequence[bool]:
+        written = [self._fact(each) for each in facts]
+        sent = iter(await self._outlet.publish([each for each in written if each is not None]))
+        return [each is not None and next(sent) for each in written]
+
+    def _task(self, due: DueTask) -> Outgoing:
+        task_id = str(due.task_id)
+        return Outgoing(
+            exchange=self._names.tasks,
+            routing_key=due.queue,
+            message_id=task_id,
+            properties=_properties(task_id, _traced(due.traceparent), ROW),
+            body=b'{"id": "%b"}' % task_id.encode(),
+            mandatory=True,
+        )
+
+    def _fact(self, fact: Fact) -> Outgoing | None:
+        event_id = str(fact.event_id)
+        try:
+            body = json.dumps(fact.body, ensure_ascii=False, allow_nan=False).encode()
+            properties = _properties(event_id, cloud_event(fact) | _traced(fact.traceparent))
+        except (TypeError, ValueError):
+            log.exception("fact_unwritable", fact=fact.name, event_id=event_id)
+            return None
+        return Outgoing(self._names.events, fact.name, event_id, properties, body)
+
+
+def cloud_event(fact: Fact) -> dict[str, str]:
+    """Write what CloudEvents 1.0 says about an event, as headers of its binary mode."""
+    attributes = {
+        "specversion": "1.0",
+        "id": str(fact.event_id),
+        "source": SOURCE,
+        "type": f"parlor.{fact.name}.v{fact.version}",
+        "subject": str(fact.subject),
+        "time": fact.happened_at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "sequence": f"{fact.sequence:0{SEQUENCE_DIGITS}}",
+    }
+    return {f"cloudEvents:{name}": value for name, value in attributes.items()}
+
+
+def _traced(traceparent: str | None) -> dict[str, str]:
+    return {} if traceparent is None else {"traceparent": traceparent}
+
+
+def _properties(message_id: str, headers: dict[str, str], *entries: bytes) -> bytes:
+    encoded = {
+        "content_type": JSON,
+        "headers": table(headers, *entries),
+        "delivery_mode": PERSISTENT,
+        "message_id": short_text(message_id),
+    }
+    return Properties(encoded).marshal()

@@ -1,0 +1,132 @@
+"""Takes the deliveries out of what the broker sends; all other frames are the library's.
+
+The library needs four times as long for each delivery, and closes the connection on properties that it cannot
+decode. Here nothing is decoded.
+"""
+
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from parlor.adapters.rabbitmq.frames import BODY, END, HEADER, METHOD
+
+FRAME_KINDS = frozenset({METHOD, HEADER, BODY, 8})
+DELIVER = b"\x00\x3c\x00\x3c"
+BLOCKED = b"\x00\x0a\x00\x3c"
+UNBLOCKED = b"\x00\x0a\x00\x3d"
+HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00" + END
+SILENCE_S = 5.0
+SIZES = 12  # of a content header: class, weight, the body's size
+
+_HEAD = struct.Struct(">BHI")
+_TAG = struct.Struct(">Q?")
+
+
+@dataclass(slots=True)
+class Received:
+    """A message as it came."""
+
+    consumer: str
+    tag: int
+    routing_key: str
+    properties: bytes = b""
+    body: bytes = b""
+
+
+Receive = Callable[[Received], None]
+
+
+@dataclass(slots=True)
+class _Coming:
+    message: Received
+    parts: list[bytes] = field(default_factory=list)
+    missing: int = 0
+
+    def grows(self, kind: int, payload: bytes) -> bool:
+        """Add a frame; answers whether the message is complete."""
+        if kind == HEADER:
+            self.missing = int.from_bytes(payload[4:SIZES])
+            self.message.properties = payload[SIZES:]
+        else:
+            self.missing -= len(payload)
+            self.parts.append(payload)
+        if self.missing > 0:
+            return False
+        self.message.body = b"".join(self.parts)
+        return True
+
+
+class Sieve:
+    """Knows where a frame ends, whose deliveries are wanted, and whether the broker has blocked us."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.blocked = False
+        self.receivers: dict[int, Receive] = {}
+        self._coming: dict[int, _Coming] = {}
+        self._unread = bytearray()
+        self._clock = clock
+        self._passed_at = clock()
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what came; answers what is left for the library."""
+        self._unread += data
+        passed, start = [], 0
+        while start + _HEAD.size <= len(self._unread):
+            kind, channel, size = _HEAD.unpack_from(self._unread, start)
+            if kind not in FRAME_KINDS:
+                return self._let_go()
+            end = start + _HEAD.size + size + len(END)
+            if end > len(self._unread):
+                break
+            if not self._takes(kind, channel, bytes(self._unread[start + _HEAD.size : end - len(END)])):
+                passed.append(bytes(self._unread[start:end]))
+            start = end
+        del self._unread[:start]
+        return self._alive(b"".join(passed))
+
+    def _takes(self, kind: int, channel: int, payload: bytes) -> bool:
+        if kind == METHOD:
+            self._note(channel, payload[:4])
+            if payload[:4] == DELIVER and channel in self.receivers:
+                self._coming[channel] = _Coming(_delivery(payload))
+                return True
+        elif kind in (HEADER, BODY) and (coming := self._coming.get(channel)) is not None:
+            if coming.grows(kind, payload):
+                self._deliver(channel, self._coming.pop(channel).message)
+            return True
+        return False
+
+    def _deliver(self, channel: int, message: Received) -> None:
+        if (receive := self.receivers.get(channel)) is not None:
+            receive(message)
+
+    def _note(self, channel: int, method: bytes) -> None:
+        if channel == 0 and method in (BLOCKED, UNBLOCKED):
+            self.blocked = method == BLOCKED
+
+    def _alive(self, passed: bytes) -> bytes:
+        """Tell the library now and then that the broker is there: deliveries may be all that comes."""
+        if not passed and self._clock() - self._passed_at < SILENCE_S:
+            return passed
+        self._passed_at = self._clock()
+        return passed or HEARTBEAT
+
+    def _let_go(self) -> bytes:
+        """Give up on a broker of another protocol: the library says what is wrong."""
+        passed = bytes(self._unread)
+        self._unread.clear()
+        return passed
+
+
+def _delivery(payload: bytes) -> Received:
+    consumer, at = _short(payload, 4)
+    tag, _ = _TAG.unpack_from(payload, at)
+    _, at = _short(payload, at + _TAG.size)
+    routing_key, _ = _short(payload, at)
+    return Received(consumer, tag, routing_key)
+
+
+def _short(payload: bytes, at: int) -> tuple[str, int]:
+    end = at + 1 + payload[at]
+    return payload[at + 1 : end].decode(errors="replace"), end

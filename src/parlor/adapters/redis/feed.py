@@ -1,0 +1,149 @@
+"""The feed over Redis pub/sub: one connection that listens, the pool's for what is published."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+
+import structlog
+from redis.asyncio import Connection
+from redis.exceptions import RedisError
+
+from parlor.adapters.redis.client import RedisAway, RedisLink, SeldomLog
+
+log = structlog.get_logger()
+
+PING_S = 2.0
+SILENCE_S = 5.0
+FIRST_PAUSE_S = 0.05
+LONGEST_PAUSE_S = 1.0
+
+Listener = Callable[[bytes], None]
+
+
+class RedisFeed:
+    """Port Feed, between `start` and `close`; it connects again by itself, for as long as it takes.
+
+    A channel is live from Redis's word that it is subscribed until the connection is lost, or silent for 5 s.
+    While it is not, what this process publishes reaches at least its own listeners.
+    """
+
+    def __init__(self, link: RedisLink, *, namespace: str) -> None:
+        self._link = link
+        self._prefix = f"{namespace}:feed:"
+        self._listeners: dict[str, dict[object, Listener]] = {}
+        self._asked: set[str] = set()
+        self._unanswered: Counter[str] = Counter()
+        self._live: set[str] = set()
+        self._changed = asyncio.Event()
+        self._pause_s = FIRST_PAUSE_S
+        self._log = SeldomLog()
+        self._keeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to connect; does not wait for it."""
+        self._keeper = asyncio.create_task(self._keep_connected())
+
+    async def close(self) -> None:
+        """End the connection; nothing is live from then on."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait([self._keeper])
+
+    def live(self, channel: str) -> bool:
+        """Whether Redis has said that we are subscribed, on a connection that still speaks."""
+        return channel in self._live
+
+    async def publish(self, channel: str, message: bytes) -> None:
+        """Send through Redis, which sends it back to this process too."""
+        with suppress(RedisAway):
+            await self._link.ask(lambda redis: redis.publish(self._prefix + channel, message))
+        if channel not in self._live:
+            asyncio.get_running_loop().call_soon(self._tell, channel, message)
+
+    def listen(self, channel: str, heard: Listener) -> Callable[[], None]:
+        """Subscribe with the first listener of a channel, unsubscribe with the end of its last."""
+        ticket = object()
+        self._listeners.setdefault(channel, {})[ticket] = heard
+        self._changed.set()
+
+        def end() -> None:
+            listeners = self._listeners.get(channel, {})
+            if listeners.pop(ticket, None) is not None and not listeners:
+                del self._listeners[channel]
+                self._changed.set()
+
+        return end
+
+    async def _keep_connected(self) -> None:
+        while True:
+            try:
+                await self._stay_connected()
+            except* (RedisError, OSError) as lost:
+                self._log.warning("feed_lost", lost.exceptions[0])
+            await asyncio.sleep(self._pause_s)
+            self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+
+    async def _stay_connected(self) -> None:
+        connection = self._link.connection()
+        try:
+            async with asyncio.timeout(SILENCE_S):
+                await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's own gap
+            self._pause_s = FIRST_PAUSE_S
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._speak(connection))
+                both.create_task(self._hear(connection))
+        finally:
+            for forgotten in (self._live, self._asked, self._unanswered):
+                forgotten.clear()
+            await connection.disconnect(nowait=True)
+
+    async def _speak(self, connection: Connection) -> None:
+        while True:
+            self._changed.clear()
+            wanted = set(self._listeners)
+            await self._say(connection, "SUBSCRIBE", wanted - self._asked)
+            await self._say(connection, "UNSUBSCRIBE", self._asked - wanted)
+            self._asked = wanted
+            try:
+                async with asyncio.timeout(PING_S):
+                    await self._changed.wait()
+            except TimeoutError:
+                await connection.send_command("PING", check_health=False)
+
+    async def _say(self, connection: Connection, command: str, channels: set[str]) -> None:
+        if channels:
+            self._live -= channels
+            self._unanswered.update(channels)
+            names = (self._prefix + channel for channel in channels)
+            await connection.send_command(command, *names, check_health=False)
+
+    async def _hear(self, connection: Connection) -> None:
+        while True:
+            reply = await connection.read_response(timeout=SILENCE_S, disconnect_on_error=False)
+            match reply:
+                case None:
+                    raise TimeoutError("Redis is silent on the feed's connection")
+                case [b"message", bytes() as name, bytes() as message]:
+                    self._tell(self._channel(name), message)
+                case [b"subscribe" | b"unsubscribe" as what, bytes() as name, _]:
+                    self._confirm(self._channel(name), subscribed=what == b"subscribe")
+
+    def _confirm(self, channel: str, *, subscribed: bool) -> None:
+        # Only the answer to the last word counts: between an earlier one and it, hints were lost.
+        self._unanswered[channel] -= 1
+        if self._unanswered[channel] > 0:
+            return
+        del self._unanswered[channel]
+        if subscribed:
+            self._live.add(channel)
+
+    def _tell(self, channel: str, message: bytes) -> None:
+        for heard in tuple(self._listeners.get(channel, {}).values()):
+            try:
+                heard(message)
+            except Exception:  # one listener's mistake must not end the hearing of all
+                log.exception("feed_listener_failed", channel=channel)
+
+    def _channel(self, name: bytes) -> str:
+        return name.decode()[len(self._prefix) :]

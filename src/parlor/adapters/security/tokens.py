@@ -1,0 +1,191 @@
+"""Access tokens as JWTs, and the opaque tokens that refresh them."""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from secrets import token_urlsafe
+from typing import Any, Self
+from uuid import UUID
+
+import jwt
+import orjson
+
+from parlor.core.identity.model import InvalidToken
+from parlor.core.identity.ports import AccessTokens, Claims, FreshToken
+from parlor.core.shared.clock import Clock
+from parlor.core.shared.ids import SessionId, UserId
+
+TYPE = "at+jwt"
+LONGEST_TOKEN = 8192
+LONGEST_LIFE_S = 3600
+# How far another machine's clock may run ahead of ours. There is none on `exp`: what has ended has ended.
+LEEWAY_S = 30
+REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A key with the one algorithm that it is used with; `kid` tells it from the others, no more."""
+
+    kid: str
+    algorithm: str
+    secret: bytes = field(repr=False)
+
+    @classmethod
+    def shared(cls, secret: str) -> Self:
+        """Make the HS256 key of a secret (at least 32 bytes, or it neither signs nor verifies)."""
+        raw = secret.encode()
+        return cls(kid=_mac(raw, b"parlor key id v1").hex()[:12], algorithm="HS256", secret=raw)
+
+
+class JwtAccessTokens:
+    """Port AccessTokens: the first (newest) secret signs, each verifies. Tokens live `ttl_s`, 1 h at most."""
+
+    def __init__(
+        self, secrets: Sequence[str], *, issuer: str, audience: str, clock: Clock, ttl_s: int = 900
+    ) -> None:
+        if not 0 < ttl_s <= LONGEST_LIFE_S:
+            raise ValueError(f"an access token lives for 1 to {LONGEST_LIFE_S} s, not for {ttl_s}")
+        keys = [SigningKey.shared(secret) for secret in secrets]
+        self._newest = keys[0]
+        self._keys = {key.kid: key for key in keys}
+        self._ours = {"iss": issuer, "aud": audience}
+        self._clock = clock
+        self._ttl_s = ttl_s
+        self._jws = jwt.PyJWS(options={"enforce_minimum_key_length": True})
+
+    def issue(self, user_id: UserId, session_id: SessionId, *, epoch: int, token_id: UUID) -> FreshToken:
+        """Sign a token that lives from now on."""
+        now = int(self._clock().timestamp())
+        who = {"sub": str(user_id), "sid": str(session_id), "jti": str(token_id), "epoch": epoch}
+        claims = self._ours | who | {"iat": now, "exp": now + self._ttl_s}
+        key = self._newest
+        headers = {"typ": TYPE, "kid": key.kid}
+        token = self._jws.encode(orjson.dumps(claims), key.secret, key.algorithm, headers)
+        return FreshToken(token, self._ttl_s)
+
+    def verify(self, token: str) -> Claims:
+        """Read what it says. Raises InvalidToken, whatever is wrong with it."""
+        if not _plausible(token):
+            raise InvalidToken
+        try:
+            return self._claims(self._opened(token))
+        except (jwt.PyJWTError, ValueError, KeyError, TypeError) as error:
+            raise InvalidToken from error
+
+    def _opened(self, token: str) -> Mapping[str, Any]:
+        key = self._key(self._jws.get_unverified_header(token))
+        payload = self._jws.decode(token, key.secret, [key.algorithm])
+        claims = orjson.loads(payload)
+        if not isinstance(claims, dict):
+            raise InvalidToken
+        return claims
+
+    def _key(self, header: Mapping[str, Any]) -> SigningKey:
+        # The token only chooses among our keys; what each is used with is ours to say.
+        key = self._keys.get(header.get("kid", ""))
+        if key is None or header.get("typ") != TYPE or "crit" in header:
+            raise InvalidToken
+        return key
+
+    def _claims(self, claims: Mapping[str, Any]) -> Claims:
+        if any(claims[name] != value for name, value in self._ours.items()):
+            raise InvalidToken
+        self._check_life(claims)
+        _uuid(claims, "jti")
+        return Claims(
+            user_id=UserId(_uuid(claims, "sub")),
+            session_id=SessionId(_uuid(claims, "sid")),
+            epoch=_whole(claims, "epoch"),
+            expires_at=float(_whole(claims, "exp")),
+        )
+
+    def _check_life(self, claims: Mapping[str, Any]) -> None:
+        begins, ends = _whole(claims, "iat"), _whole(claims, "exp")
+        if "nbf" in claims:
+            begins = max(begins, _whole(claims, "nbf"))
+        now = self._clock().timestamp()
+        if begins > now + LEEWAY_S or ends <= now or ends - _whole(claims, "iat") > LONGEST_LIFE_S:
+            raise InvalidToken
+
+
+class RememberedTokens:
+    """Port AccessTokens, in front of another: 10,000 tokens, once verified, are believed until they end."""
+
+    def __init__(self, tokens: AccessTokens, *, clock: Clock, capacity: int = REMEMBERED) -> None:
+        self._tokens = tokens
+        self._clock = clock
+        self._capacity = capacity
+        self._known: dict[str, Claims] = {}
+
+    def issue(self, user_id: UserId, session_id: SessionId, *, epoch: int, token_id: UUID) -> FreshToken:
+        """Leave it to the tokens behind."""
+        return self._tokens.issue(user_id, session_id, epoch=epoch, token_id=token_id)
+
+    def verify(self, token: str) -> Claims:
+        """Recall, or verify. Raises InvalidToken; a refused token is not remembered."""
+        known = self._known.get(token)
+        if known is None:
+            return self._remember(token)
+        if known.expires_at <= self._clock().timestamp():
+            del self._known[token]
+            raise InvalidToken
+        return known
+
+    def _remember(self, token: str) -> Claims:
+        claims = self._tokens.verify(token)
+        if len(self._known) >= self._capacity:
+            del self._known[next(iter(self._known))]  # the first in: most have ended when their turn comes
+        self._known[token] = claims
+        return claims
+
+
+class DerivedRefreshTokens:
+    """Port RefreshTokens: 43 letters of base64url each.
+
+    The newest secret (the first) derives successors. Who refreshed just before the secrets were rotated, and
+    repeats it in the grace window just after, is therefore refused and logs in again; nobody else notices.
+    """
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        self._key = _mac(secrets[0].encode(), b"parlor refresh successor v1")
+
+    def first(self) -> str:
+        """Draw 256 random bits."""
+        return token_urlsafe(32)
+
+    def successor(self, presented: str) -> str:
+        """Derive by HMAC-SHA-256, under a key of its own: no other use of the secret yields a token."""
+        return base64.urlsafe_b64encode(_mac(self._key, _bytes(presented))).rstrip(b"=").decode()
+
+    def fingerprint(self, token: str) -> bytes:
+        """Hash with SHA-256: there is nothing to guess in 256 random bits, so nothing slower is needed."""
+        return hashlib.sha256(_bytes(token)).digest()
+
+
+def _plausible(token: object) -> bool:
+    return isinstance(token, str) and len(token) <= LONGEST_TOKEN and token.isascii()
+
+
+def _mac(key: bytes, message: bytes) -> bytes:
+    return hmac.digest(key, message, "sha256")
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")  # whatever was presented is looked up, and not found
+
+
+def _whole(claims: Mapping[str, Any], name: str) -> int:
+    value = claims[name]
+    if type(value) is not int:  # a bool is an int to isinstance
+        raise InvalidToken
+    return value
+
+
+def _uuid(claims: Mapping[str, Any], name: str) -> UUID:
+    value = UUID(claims[name]) if isinstance(claims[name], str) else None
+    if value is None or str(value) != claims[name]:  # UUID() also reads braces, URNs and bare digits
+        raise InvalidToken
+    return value

@@ -1,0 +1,1 @@
+"""PostgreSQL behind the ports, with SQLAlchemy Core and asyncpg."""

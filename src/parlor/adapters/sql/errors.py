@@ -1,0 +1,65 @@
+"""What PostgreSQL says, in the domain's words."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import asyncpg
+
+from parlor.core.identity.model import EmailTaken
+from parlor.core.shared.errors import Contended, DatabaseAway, LockTimeout, ParlorError, Unavailable
+
+
+class DatabaseSlow(Unavailable):
+    """The database took too long to answer."""
+
+    code = "database_timeout"
+
+
+class PoolExhausted(Unavailable):
+    """All database connections are in use; try again."""
+
+    code = "database_busy"
+
+
+BY_CONSTRAINT: Mapping[str | None, type[ParlorError]] = {"uq_users_email_key": EmailTaken}
+
+AWAY = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+
+
+def translated(error: BaseException) -> Exception | None:
+    """Answer the error to raise in place of a driver's, or None where it is not one of those with a meaning."""
+    match error:
+        case asyncpg.UniqueViolationError() if error.constraint_name in BY_CONSTRAINT:
+            return BY_CONSTRAINT[error.constraint_name]()
+        case asyncpg.DeadlockDetectedError() | asyncpg.SerializationError():
+            return Contended(type(error).__name__)
+        case asyncpg.LockNotAvailableError():
+            return LockTimeout()
+        case asyncpg.QueryCanceledError():
+            return DatabaseSlow()
+        case _ if isinstance(error, AWAY):
+            return DatabaseAway()
+        case _:
+            return None
+
+
+@contextmanager
+def translating() -> Iterator[None]:
+    """Raise the domain's error in place of the driver's."""
+    try:
+        yield
+    except Exception as error:
+        other = translated(error)
+        if other is None:
+            raise
+        raise other from error

@@ -1,0 +1,195 @@
+"""Claims, leases and ends of runs: each batch is one statement, so that every recovery is one too."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import orjson
+from asyncpg import Record
+
+from parlor.adapters.sql.engine import Database
+from parlor.adapters.sql.tasks import GIVEN, STORED, columns, requester
+from parlor.adapters.sql.work import Hints, Reactions, SqlWork
+from parlor.core.identity.ports import UserChanges
+from parlor.core.shared.errors import Contended
+from parlor.core.shared.ids import TaskId
+from parlor.core.tasks.model import Attempt, Ending, Failed, Postponed, Priority, Progress, Succeeded, Task
+from parlor.core.tasks.ports import FinishingWork
+
+_ATTEMPT = """t.id, kind, payload || coalesce(secrets, '{}') as payload, attempts, max_attempts, timeout_s, fence,
+    priority, requester_kind, requester_id, user_id, traceparent"""
+_CLAIM = f"""
+with due as materialized (
+    select id from tasks where id = any($1::uuid[]) and status = 'queued' order by id for no key update)
+update tasks t
+   set status = 'running', attempts = attempts + 1, fence = fence + 1, version = version + 1, queued_at = null,
+       started_at = coalesce(started_at, clock_timestamp()),
+       lease_until = clock_timestamp() + make_interval(secs => $2)
+  from due where t.id = due.id
+returning {_ATTEMPT}"""
+_BIRTH = f"""
+with given as ({GIVEN}), clock as materialized (select clock_timestamp() as moment),
+born as ({STORED}
+    case when coalesce(run_at <= moment, true) then 'running' else 'scheduled' end, null,
+    case when coalesce(run_at <= moment, true) then moment end,
+    case when coalesce(run_at <= moment, true) then 1 else 0 end,
+    case when coalesce(run_at <= moment, true) then 1 else 0 end,
+    case when coalesce(run_at <= moment, true) then moment + make_interval(secs => $15) end
+    from given, clock
+    on conflict (id) do nothing
+    returning *)
+select status, {_ATTEMPT} from born t"""
+_RENEW = """
+update tasks t set lease_until = clock_timestamp() + make_interval(secs => $3)
+  from unnest($1::uuid[], $2::bigint[]) as held (id, fence)
+ where t.id = held.id and t.fence = held.fence and t.status = 'running'
+returning t.id"""
+_REPORT = """
+update tasks t set progress = news.progress::jsonb, version = version + 1
+  from unnest($1::uuid[], $2::bigint[], $3::text[]) as news (id, fence, progress)
+ where t.id = news.id and t.fence = news.fence and t.status = 'running'"""
+LANE = "('x' || right({0}::text, 1))::bit(4)::int"
+_FINISH = f"""
+with ended as (
+    update tasks t
+       set status = e.status, result = e.result::jsonb, error = e.error::jsonb, version = version + 1,
+           lease_until = null, losses = 0,
+           run_at = case e.status when 'scheduled' then clock_timestamp() + make_interval(secs => e.delay)
+                    else run_at end,
+           finished_at = case e.status when 'scheduled' then null else clock_timestamp() end,
+           secrets = case e.status when 'scheduled' then secrets end
+      from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::float8[])
+           as e (id, fence, status, result, error, delay)
+     where t.id = e.id and t.fence = e.fence and t.status = 'running'
+    returning t.id, t.kind, t.status, t.version, t.traceparent, t.error),
+told as (
+    insert into event_outbox (lane, event_id, name, version, subject, sequence, traceparent, body)
+    select {LANE.format("id")}, gen_random_uuid(), 'tasks.task_' || status, 1, id, version, traceparent,
+           jsonb_build_object('task_id', id, 'kind', kind)
+           || case status when 'failed' then jsonb_build_object('code', error -> 'code') else '{{}}' end
+      from ended where status in ('succeeded', 'failed'))
+select id, status from ended"""
+_GIVE_BACK = """
+with back as (
+    update tasks t
+       set status = 'queued', attempts = attempts - 1, version = version + 1, lease_until = null,
+           queued_at = clock_timestamp()
+      from unnest($1::uuid[], $2::bigint[]) as held (id, fence)
+     where t.id = held.id and t.fence = held.fence and t.status = 'running'
+    returning t.*)
+insert into task_outbox (task_id, queue, requester, traceparent)
+select id, priority, coalesce(user_id, requester_id, '00000000-0000-0000-0000-000000000000'), traceparent from back
+on conflict (task_id) do nothing"""
+
+TRIES = 3
+
+
+class SqlRuns:
+    """Port `Runs`."""
+
+    def __init__(
+        self, database: Database, *, lease_s: float, changes: UserChanges, hints: Hints, reactions: Reactions
+    ) -> None:
+        self._database = database
+        self._lease_s = lease_s
+        self._changes = changes
+        self._hints = hints
+        self._reactions = reactions
+
+    async def claim(self, known: Sequence[TaskId], born: Sequence[Task]) -> list[Attempt]:
+        """Insert what has no row yet, claim what has one and waits."""
+        attempts, there = await self._give_birth(born) if born else ([], [])
+        waiting = sorted({*known, *there})
+        if waiting:
+            rows = await self._rows(_CLAIM, waiting, self._lease_s)
+            attempts += [_attempt(row) for row in rows]
+        return attempts
+
+    async def _give_birth(self, born: Sequence[Task]) -> tuple[list[Attempt], list[TaskId]]:
+        rows = await self._rows(_BIRTH, *columns(born), self._lease_s)
+        mine = {row["id"] for row in rows}
+        running = [_attempt(row) for row in rows if row["status"] == "running"]
+        return running, [task.id for task in born if task.id not in mine]
+
+    async def renew(self, held: Mapping[TaskId, int]) -> set[TaskId]:
+        """Extend the leases that are still ours."""
+        ids = sorted(held)
+        rows = await self._rows(_RENEW, ids, [held[task_id] for task_id in ids], self._lease_s)
+        return {TaskId(row["id"]) for row in rows}
+
+    async def report(self, news: Mapping[TaskId, tuple[int, Progress]]) -> None:
+        """Store the newest progress of each."""
+        ids = sorted(news)
+        written = [_progress(news[task_id][1]) for task_id in ids]
+        await self._rows(_REPORT, ids, [news[task_id][0] for task_id in ids], written)
+
+    async def finish(self, endings: Sequence[Ending]) -> set[TaskId]:
+        """Store the ends whose fence still holds."""
+        rows = await self._rows(_FINISH, *_ends(endings))
+        self._hints.facts_due()
+        return {TaskId(row["id"]) for row in rows}
+
+    async def give_back(self, held: Mapping[TaskId, int]) -> None:
+        """Queue them again, the attempt unspent."""
+        ids = sorted(held)
+        await self._rows(_GIVE_BACK, ids, [held[task_id] for task_id in ids])
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[FinishingWork]:
+        """Open a work that can end its own task."""
+        async with SqlFinishingWork(self._database, self._changes, self._hints, self._reactions) as work:
+            yield work
+
+    async def _rows(self, sql: str, *arguments: object) -> list[Record]:
+        """Run one statement; two batches that locked the same rows in another order make one of them try again."""
+        for left in reversed(range(TRIES)):
+            try:
+                async with self._database.session() as session:
+                    return await session.fetch(sql, *arguments)
+            except Contended:
+                if not left:
+                    raise
+        raise AssertionError("unreachable")
+
+
+class SqlFinishingWork(SqlWork):
+    """A handler's own transaction."""
+
+    async def finish(self, ending: Ending) -> bool:
+        """End the task in this transaction, if its fence still holds."""
+        rows = await (await self.session()).fetch(_FINISH, *_ends([ending]))
+        self._wrote_facts = True
+        return bool(rows)
+
+
+def _ends(endings: Sequence[Ending]) -> tuple[list[object], ...]:
+    in_order = sorted(endings, key=lambda ending: ending.task_id)
+    return tuple(list(column) for column in zip(*map(_end, in_order), strict=True))
+
+
+def _end(ending: Ending) -> tuple[object, ...]:
+    match ending:
+        case Succeeded(task_id, fence, result):
+            return task_id, fence, "succeeded", result, None, None
+        case Failed(task_id, fence, error):
+            return task_id, fence, "failed", None, orjson.dumps(error).decode(), None
+        case Postponed(task_id, fence, error, delay):
+            return task_id, fence, "scheduled", None, orjson.dumps(error).decode(), delay.total_seconds()
+
+
+def _progress(progress: Progress) -> str:
+    return orjson.dumps(progress).decode()
+
+
+def _attempt(row: Record) -> Attempt:
+    return Attempt(
+        task_id=TaskId(row["id"]),
+        kind=row["kind"],
+        payload=row["payload"],
+        attempt=row["attempts"],
+        max_attempts=row["max_attempts"],
+        timeout_s=row["timeout_s"],
+        fence=row["fence"],
+        priority=Priority(row["priority"]),
+        requested_by=requester(row),
+        traceparent=row["traceparent"],
+    )

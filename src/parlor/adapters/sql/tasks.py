@@ -1,0 +1,146 @@
+"""Tasks in PostgreSQL, for commands."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import orjson
+from asyncpg import Record
+from sqlalchemy import bindparam, select
+
+from parlor.adapters.sql.driver import PooledConnection
+from parlor.adapters.sql.statements import Statement
+from parlor.adapters.sql.tables import tasks
+from parlor.core.shared.actor import ActorKind
+from parlor.core.shared.errors import Contended, NotFound
+from parlor.core.shared.ids import TaskId
+from parlor.core.tasks.model import Priority, Requester, Task, TaskError, TaskStatus
+
+NOBODY = "'00000000-0000-0000-0000-000000000000'"
+GIVEN = """
+    select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::timestamptz[],
+                         $8::int[], $9::text[], $10::text[], $11::uuid[], $12::uuid[], $13::uuid[], $14::text[])
+      as given (id, kind, payload, secrets, max_attempts, priority, run_at, timeout_s, unique_key,
+                requester_kind, requester_id, user_id, schedule_id, traceparent)"""
+STORED = """
+insert into tasks (id, kind, payload, secrets, had_secrets, max_attempts, priority, run_at, timeout_s, unique_key,
+                   requester_kind, requester_id, user_id, schedule_id, traceparent, created_at,
+                   status, queued_at, started_at, attempts, fence, lease_until)
+select id, kind, payload::jsonb, secrets::jsonb, secrets is not null, max_attempts, priority,
+       coalesce(run_at, moment), timeout_s, unique_key, requester_kind, requester_id, user_id, schedule_id,
+       traceparent, moment, """
+_ADD = f"""
+with given as ({GIVEN}), clock as materialized (select clock_timestamp() as moment),
+stored as ({STORED}
+    case when coalesce(run_at <= moment, true) then 'queued' else 'scheduled' end,
+    case when coalesce(run_at <= moment, true) then moment end, null, 0, 0, null
+    from given, clock
+    on conflict (kind, unique_key) where unique_key is not null and status in ('scheduled', 'queued', 'running')
+    do nothing
+    returning id, status, run_at, created_at, priority, user_id, requester_id, traceparent),
+due as (
+    insert into task_outbox (task_id, queue, requester, traceparent)
+    select id, priority, coalesce(user_id, requester_id, {NOBODY}), traceparent from stored
+     where status = 'queued')
+select id, status, run_at, created_at from stored"""
+_LIVING = """
+select id from tasks
+ where kind = $1 and unique_key = $2 and status in ('scheduled', 'queued', 'running')"""
+_GET = Statement(select(tasks).where(tasks.c.id == bindparam("id")).with_for_update(key_share=True))
+
+
+class TaskScope(Protocol):
+    """What the repository needs of the work that it belongs to."""
+
+    async def session(self) -> PooledConnection: ...
+
+
+class SqlTasks:
+    """Port `Tasks`. Added tasks wait until the work writes them, all in one statement."""
+
+    def __init__(self, work: TaskScope) -> None:
+        self._work = work
+        self.waiting: list[Task] = []
+        self.made_due = False
+
+    async def add(self, task: Task) -> None:
+        """Keep it for the work's next statement, or its end."""
+        self.waiting.append(task)
+
+    async def add_unless_live(self, task: Task) -> TaskId:
+        """Insert, or answer who holds the unique key; one that ended in between makes the use case run again."""
+        session = await self._work.session()
+        if await self._insert(session, [task]):
+            return task.id
+        living = await session.fetchval(_LIVING, task.kind, task.unique_key)
+        if living is None:
+            raise Contended("uq_tasks_unique_key")
+        return TaskId(living)
+
+    async def get(self, task_id: TaskId) -> Task:
+        """Find and lock."""
+        row = await _GET.row(await self._work.session(), id=task_id)
+        if row is None:
+            raise NotFound
+        return _task(row)
+
+    async def flush(self, session: PooledConnection) -> None:
+        """Write what waits."""
+        if self.waiting:
+            waiting, self.waiting = self.waiting, []
+            await self._insert(session, waiting)
+
+    async def _insert(self, session: PooledConnection, added: Sequence[Task]) -> int:
+        rows = await session.fetch(_ADD, *columns(added))
+        by_id = {task.id: task for task in added}
+        for row in rows:
+            task = by_id[row["id"]]
+            task.status, task.run_at, task.created_at = (
+                TaskStatus(row["status"]),
+                row["run_at"],
+                row["created_at"],
+            )
+            self.made_due |= task.status is TaskStatus.QUEUED
+        return len(rows)
+
+
+def columns(added: Sequence[Task]) -> tuple[list[object], ...]:
+    """Turn tasks into the arrays that `GIVEN` unnests."""
+    rows = [
+        (
+            task.id,
+            task.kind,
+            orjson.dumps(task.payload).decode(),
+            orjson.dumps(task.secrets).decode() if task.secrets else None,
+            task.max_attempts,
+            task.priority,
+            task.run_at,
+            task.timeout_s,
+            task.unique_key,
+            task.requested_by.kind,
+            task.requested_by.id,
+            task.requested_by.user_id,
+            task.schedule_id,
+            task.traceparent,
+        )
+        for task in added
+    ]
+    return tuple(list(column) for column in zip(*rows, strict=True))
+
+
+def requester(row: Record) -> Requester:
+    """Read who asked."""
+    return Requester(kind=ActorKind(row["requester_kind"]), id=row["requester_id"], user_id=row["user_id"])
+
+
+def _task(row: Record) -> Task:
+    same = (
+        "id", "kind", "payload", "secrets", "result", "attempts", "max_attempts", "progress", "run_at", "timeout_s",
+        "unique_key", "created_at", "started_at", "finished_at", "schedule_id", "traceparent", "fence", "version",
+    )  # fmt: skip
+    return Task(
+        **{name: row[name] for name in same},
+        requested_by=requester(row),
+        status=TaskStatus(row["status"]),
+        priority=Priority(row["priority"]),
+        error=TaskError(**row["error"]) if row["error"] else None,
+    )

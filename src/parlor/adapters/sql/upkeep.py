@@ -1,0 +1,148 @@
+"""What any worker does for all of them: due tasks, lost leases, lost messages, old rows. One statement each."""
+
+import json
+from datetime import timedelta
+
+from parlor.adapters.sql import idempotency
+from parlor.adapters.sql.engine import Database
+from parlor.adapters.sql.runs import LANE
+from parlor.adapters.sql.work import Hints
+from parlor.core.shared.ids import TaskId, uuid7
+from parlor.core.tasks.model import DeadLetter
+from parlor.core.tasks.ports import Reaped
+
+BATCH = 1000
+MOST_LOSSES = 5
+
+_OUTBOX = """
+    insert into task_outbox (task_id, queue, requester, traceparent)
+    select id, priority, coalesce(user_id, requester_id, '00000000-0000-0000-0000-000000000000'), traceparent"""
+_RELEASE = f"""
+with due as materialized (
+    select id from tasks where status = 'scheduled' and run_at <= clock_timestamp()
+     order by run_at limit {BATCH} for no key update skip locked),
+released as (
+    update tasks t set status = 'queued', queued_at = clock_timestamp(), version = version + 1
+      from due where t.id = due.id returning t.*),
+sent as ({_OUTBOX} from released on conflict (task_id) do nothing)
+select count(*) from released"""
+_LOST_ERROR = """jsonb_build_object('code', 'worker_lost', 'retryable', true,
+    'message', 'The worker was lost during attempt ' || t.attempts || '.')"""
+_REAP = f"""
+with lost as materialized (
+    select id, attempts >= max_attempts or losses + 1 >= {MOST_LOSSES} as hopeless
+      from tasks where status = 'running' and lease_until < clock_timestamp()
+     order by lease_until limit {BATCH} for no key update skip locked),
+reaped as (
+    update tasks t
+       set status = case when hopeless then 'failed' else 'queued' end, losses = losses + 1, lease_until = null,
+           version = version + 1,
+           error = case when hopeless then {_LOST_ERROR} else error end,
+           secrets = case when hopeless then null else secrets end,
+           finished_at = case when hopeless then clock_timestamp() end,
+           queued_at = case when hopeless then null else clock_timestamp() end
+      from lost where t.id = lost.id returning t.*),
+sent as ({_OUTBOX} from reaped where status = 'queued' on conflict (task_id) do nothing),
+told as (
+    insert into event_outbox (lane, event_id, name, version, subject, sequence, traceparent, body)
+    select {LANE.format("id")}, gen_random_uuid(), 'tasks.task_failed', 1, id, version, traceparent,
+           jsonb_build_object('task_id', id, 'kind', kind, 'code', error -> 'code')
+      from reaped where status = 'failed')
+select count(*) filter (where status = 'queued') as put_back, count(*) filter (where status = 'failed') as given_up
+  from reaped"""
+
+# While an outbox still holds rows of a queue, what waits there is late, not lost; that also keeps this query from
+# walking a long backlog.
+_REPUBLISH = f"""
+with lost as materialized (
+    select t.id from tasks t
+     where t.status = 'queued' and t.queued_at < clock_timestamp() - make_interval(secs => $2)
+       and t.priority = any($1::text[])
+       and not exists (select from task_outbox o where o.queue = t.priority)
+     order by t.queued_at limit {BATCH} for no key update skip locked),
+again as (
+    update tasks t set queued_at = clock_timestamp() from lost where t.id = lost.id returning t.*),
+sent as ({_OUTBOX} from again on conflict (task_id) do nothing)
+select count(*) from again"""
+_FORGET = f"""
+delete from tasks where id in (
+    select id from tasks where finished_at < clock_timestamp() - $1::interval
+     order by finished_at limit {BATCH} for update skip locked)"""
+_ADD_LETTER = """
+insert into dead_letters (id, reason, detail, message_id, routing_key, headers, body, is_text, content_type)
+values ($1, $2, $3, $4, $5, $6::text::jsonb, $7, $8, $9)"""
+
+
+class SqlUpkeep:
+    """Port `Upkeep`. Every method may run in many workers at once."""
+
+    def __init__(self, database: Database, hints: Hints) -> None:
+        self._database = database
+        self._hints = hints
+
+    async def release_due(self) -> int:
+        """Queue what is due."""
+        async with self._database.session() as session:
+            released: int = await session.fetchval(_RELEASE)
+        if released:
+            self._hints.tasks_due()
+        return released
+
+    async def reap(self, idle_queues: frozenset[str], *, unclaimed_s: float = 60) -> Reaped:
+        """Put lost leases back, publish lost messages again."""
+        async with self._database.session() as session:
+            row = await session.fetchrow(_REAP)
+            assert row is not None
+            republished = (
+                await session.fetchval(_REPUBLISH, sorted(idle_queues), unclaimed_s) if idle_queues else 0
+            )
+        if row["put_back"] or republished:
+            self._hints.tasks_due()
+        return Reaped(put_back=row["put_back"], given_up=row["given_up"], republished=republished)
+
+    async def forget_ended(self, keep: timedelta) -> int:
+        """Delete a batch of old tasks, and of idempotency keys whose day is over."""
+        async with self._database.session() as session:
+            status = await session.execute(_FORGET, keep)
+            await session.execute(idempotency.FORGET)
+        return int(status.rpartition(" ")[2])
+
+
+class SqlDeadLetters:
+    """Port `DeadLetters`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, letter: DeadLetter) -> None:
+        """Store the message as it came."""
+        async with self._database.session() as session:
+            await session.execute(
+                _ADD_LETTER,
+                uuid7(),
+                letter.reason,
+                storable(letter.detail),
+                storable(letter.message_id),
+                storable(letter.routing_key),
+                storable(json.dumps(letter.headers, default=str).replace("\\u0000", "")),
+                letter.body,
+                _is_text(letter.body),
+                storable(letter.content_type),
+            )
+
+    async def has_row(self, task_id: TaskId) -> bool:
+        """Look the task up."""
+        async with self._database.session() as session:
+            return await session.fetchval("select true from tasks where id = $1", task_id) is True
+
+
+def storable(text: str | None) -> str | None:
+    """Take out what PostgreSQL's text cannot hold: NUL, and halves of surrogate pairs."""
+    return text and text.replace("\0", "").encode(errors="replace").decode()
+
+
+def _is_text(body: bytes) -> bool:
+    try:
+        return "\0" not in body.decode()
+    except UnicodeDecodeError:
+        return False

@@ -1,0 +1,145 @@
+"""Rows as the JSON that clients get, written by PostgreSQL itself: no entity, no copy."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from asyncpg import Record
+
+from parlor.adapters.sql.engine import Database
+from parlor.core.shared.actor import Actor
+from parlor.core.shared.errors import NotFound
+from parlor.core.shared.ids import TaskId
+from parlor.core.shared.paging import Key, Page, PageRequest
+from parlor.core.tasks.model import TaskStatus
+
+MANAGE = "tasks:manage"
+
+
+def moment(column: str) -> str:
+    """Write a moment as RFC 3339 in UTC with `Z` (json_agg alone would write +00:00)."""
+    return f"to_char({column} at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+
+
+def json_object(fields: dict[str, str]) -> str:
+    """Build one JSON object of named expressions."""
+    return "json_build_object(" + ", ".join(f"'{name}', {value}" for name, value in fields.items()) + ")"
+
+
+def _same(*names: str) -> dict[str, str]:
+    return {name: name for name in names}
+
+
+_TASK = json_object(
+    _same(
+        "id",
+        "kind",
+        "status",
+        "payload",
+        "result",
+        "error",
+        "attempts",
+        "max_attempts",
+        "priority",
+        "progress",
+    )
+    | {"run_at": moment("run_at"), "timeout_s": "timeout_s"}
+    | {"requested_by": "json_build_object('kind', requester_kind, 'id', requester_id)"}
+    | {name: moment(name) for name in ("created_at", "started_at", "finished_at")}
+    | _same("schedule_id", "version")
+)
+_LETTER = json_object(
+    _same("id", "reason", "detail", "message_id", "routing_key", "headers")
+    | {"body": "case when is_text then convert_from(body, 'UTF8') else encode(body, 'base64') end"}
+    | {"body_encoding": "case when is_text then 'utf-8' else 'base64' end", "content_type": "content_type"}
+    | {name: moment(name) for name in ("dead_at", "replayed_at")}
+)
+# The visibility is the WHERE: a manager, the person it is for, or the key or service that asked itself.
+_VISIBLE = "($1 or user_id = $2 or (user_id is null and requester_id = $3))"
+_ONE = f"select {_TASK}::text from tasks where {_VISIBLE} and id = $4"
+_ENDED = f"select status in ('succeeded', 'failed', 'cancelled') from tasks where {_VISIBLE} and id = $4"
+_LETTERS = f"""
+select {_LETTER}::text as item, dead_at, id from dead_letters
+ where $1::timestamptz is null or (dead_at, id) < ($1, $2) order by dead_at desc, id desc limit $3"""
+
+
+class SqlTaskViews:
+    """Port `TaskViews`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def one(self, viewer: Actor, task_id: TaskId) -> bytes:
+        """Read one row as JSON."""
+        return (await self._value(_ONE, viewer, task_id)).encode()
+
+    async def ended(self, viewer: Actor, task_id: TaskId) -> bool:
+        """Read whether it is over."""
+        return await self._value(_ENDED, viewer, task_id) == "true"
+
+    async def page(
+        self, viewer: Actor, page: PageRequest, *, status: TaskStatus | None, kind: str | None
+    ) -> Page[bytes]:
+        """Read a page, newest first."""
+        sql, arguments = _page_of_tasks(viewer, page, status, kind)
+        async with self._database.session() as session:
+            return _page(await session.fetch(sql, *arguments), page.limit, "created_at")
+
+    async def dead_letters(self, viewer: Actor, page: PageRequest) -> Page[bytes]:
+        """Read a page, newest first."""
+        viewer.must(MANAGE)
+        after = _after(page.after)
+        async with self._database.session() as session:
+            return _page(await session.fetch(_LETTERS, *after, page.limit + 1), page.limit, "dead_at")
+
+    async def _value(self, sql: str, viewer: Actor, task_id: TaskId) -> str:
+        async with self._database.session() as session:
+            value = await session.fetchval(sql, *_viewer(viewer), task_id)
+        if value is None:
+            raise NotFound
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _viewer(viewer: Actor) -> tuple[object, object, object]:
+    return viewer.may(MANAGE), viewer.user_id, viewer.id
+
+
+def _page_of_tasks(
+    viewer: Actor, page: PageRequest, status: TaskStatus | None, kind: str | None
+) -> tuple[str, list[object]]:
+    """Write the statement that one of the indexes answers: whose tasks is said without an OR."""
+    wheres, arguments = _whose(viewer)
+    for column, value in (("status", status), ("kind", kind)):
+        if value is not None:
+            arguments.append(value)
+            wheres.append(f"{column} = ${len(arguments)}")
+    if page.after is not None:
+        arguments += _after(page.after)
+        wheres.append(f"(created_at, id) < (${len(arguments) - 1}, ${len(arguments)})")
+    arguments.append(page.limit + 1)
+    sql = f"""
+        select {_TASK}::text as item, created_at, id from tasks
+         where {" and ".join(wheres) or "true"} order by created_at desc, id desc limit ${len(arguments)}"""
+    return sql, arguments
+
+
+def _whose(viewer: Actor) -> tuple[list[str], list[object]]:
+    if viewer.may(MANAGE):
+        return [], []
+    if viewer.user_id is not None:
+        return ["user_id = $1"], [viewer.user_id]
+    return ["user_id is null and requester_id = $1"], [viewer.id]
+
+
+def _after(key: Key | None) -> tuple[object, object]:
+    if key is None:
+        return None, None
+    return datetime.fromisoformat(key[0]), UUID(key[1])
+
+
+def _page(rows: Sequence[Record], limit: int, order: str) -> Page[bytes]:
+    """Join the rows' JSON; the one row more than asked for says that another page follows."""
+    shown = rows[:limit]
+    last = shown[-1] if len(rows) > limit else None
+    items = "[" + ",".join(row["item"] for row in shown) + "]"
+    return Page(items.encode(), (last[order].isoformat(), str(last["id"])) if last else None)

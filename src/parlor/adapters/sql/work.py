@@ -1,0 +1,181 @@
+"""One transaction: opened on first use, committed by a clean exit, with its reactions, outboxes and caches."""
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Protocol, Self
+from uuid import UUID
+
+import structlog
+from asyncpg.transaction import Transaction
+
+from parlor.adapters.sql import idempotency, outbox
+from parlor.adapters.sql.driver import PooledConnection
+from parlor.adapters.sql.engine import Database
+from parlor.adapters.sql.errors import translated
+from parlor.adapters.sql.identity import SqlSessions, SqlUsers
+from parlor.adapters.sql.tasks import SqlTasks
+from parlor.core.identity.ports import UserChanges
+from parlor.core.shared.events import Event
+from parlor.core.shared.ids import UserId
+from parlor.core.shared.work import Earlier, OnceKey, Reaction
+
+log = structlog.get_logger()
+
+DEEPEST = 8
+Reactions = Mapping[type[Event], Sequence[Reaction[Any, Any]]]
+
+
+class EndlessReactions(RuntimeError):
+    """Reactions answered one another more than 8 times: a mistake in their wiring."""
+
+
+class Hints(Protocol):
+    """Tells relays that an outbox has something; coalesced, never blocks, may be lost."""
+
+    def tasks_due(self) -> None: ...
+    def facts_due(self) -> None: ...
+
+
+class SqlWork:
+    """A unit of work with every context's repositories, on one connection.
+
+    The connection is taken with the first statement. Tasks that were only added are written last; a work that does
+    nothing else is one statement without a transaction around it (one round trip in place of three).
+    """
+
+    def __init__(self, database: Database, changes: UserChanges, hints: Hints, reactions: Reactions) -> None:
+        self._database = database
+        self._changes = changes
+        self._hints = hints
+        self._reactions = reactions
+        self._session: PooledConnection | None = None
+        self._transaction: Transaction | None = None
+        self._events: deque[tuple[Event, int]] = deque()
+        self._depth = 0
+        self._after: list[Callable[[], Awaitable[None]]] = []
+        self._touched: dict[UserId, str] = {}
+        self._wrote_facts = False
+        self.users = SqlUsers(self)
+        self.sessions = SqlSessions(self)
+        self.tasks = SqlTasks(self)
+
+    async def session(self) -> PooledConnection:
+        """Answer the connection, inside the transaction, with everything before it written."""
+        session = await self._begun()
+        await self.tasks.flush(session)
+        return session
+
+    def touch(self, user_id: UserId, email_key: str) -> None:
+        """Say that this user changes: caches hear of it before the commit and after it."""
+        self._touched[user_id] = email_key
+
+    def publish(self, event: Event) -> None:
+        """Append a fact, one level below the reaction that publishes it."""
+        self._events.append((event, self._depth))
+
+    def after_commit(self, call: Callable[[], Awaitable[None]]) -> None:
+        """Run `call` once the commit is in."""
+        self._after.append(call)
+
+    async def once(self, key: OnceKey | None, *, status: int, ids: Sequence[UUID]) -> Earlier | None:
+        """Claim the key, or answer what its first request was answered."""
+        return None if key is None else await idempotency.claim(await self.session(), key, status, ids)
+
+    async def amend(self, key: OnceKey | None, *, status: int, ids: Sequence[UUID]) -> None:
+        """Replace the stored answer."""
+        if key is not None:
+            await idempotency.amend(await self.session(), key, status, ids)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                await self._complete()
+            else:
+                await self._roll_back()
+        except Exception as failure:
+            await self._roll_back()
+            self._raise(failure)
+        finally:
+            await self._give_connection_back()
+        if isinstance(error, Exception):
+            self._raise_if_translated(error)
+        elif error is None:
+            await self._follow_up()
+
+    async def _complete(self) -> None:
+        await self._react()
+        if self._session is None and self.tasks.waiting:
+            self._session = await self._database.acquire()
+            await self.tasks.flush(self._session)
+        elif self._session is not None:
+            await self.tasks.flush(self._session)
+            await self._commit()
+
+    async def _react(self) -> None:
+        while self._events:
+            event, depth = self._events.popleft()
+            if depth > DEEPEST:
+                raise EndlessReactions(event.name)
+            self._depth = depth + 1
+            for reaction in self._reactions.get(type(event), ()):
+                await reaction(event, self)
+            await outbox.add_fact(await self.session(), event)
+            self._wrote_facts = True
+
+    async def _commit(self) -> None:
+        assert self._transaction is not None
+        if not self._touched:
+            await self._transaction.commit()
+            return
+        touched = tuple(self._touched.items())
+        mark = await self._changes.about_to_change(touched)
+        try:
+            await self._transaction.commit()
+        finally:
+            await self._changes.changed(touched, mark)
+
+    async def _begun(self) -> PooledConnection:
+        if self._session is None:
+            self._session = await self._database.acquire()
+            self._transaction = self._session.transaction()
+            await self._transaction.start()
+        return self._session
+
+    async def _roll_back(self) -> None:
+        """Undo, as far as the connection still lets us: a closed one has undone it by itself."""
+        session, transaction = self._session, self._transaction
+        if session is None or transaction is None or session.is_closed() or not session.is_in_transaction():
+            return
+        await transaction.rollback()
+
+    async def _give_connection_back(self) -> None:
+        if self._session is not None:
+            session, self._session = self._session, None
+            await self._database.release(session)
+
+    async def _follow_up(self) -> None:
+        if self.tasks.made_due:
+            self._hints.tasks_due()
+        if self._wrote_facts:
+            self._hints.facts_due()
+        for call in self._after:
+            try:
+                await call()
+            except Exception:  # noqa: BLE001 - the commit stands, whatever comes after it
+                log.warning("after_commit_failed", exc_info=True)
+
+    @staticmethod
+    def _raise_if_translated(error: Exception) -> None:
+        other = translated(error)
+        if other is not None:
+            raise other from error
+
+    def _raise(self, failure: Exception) -> None:
+        self._raise_if_translated(failure)
+        raise failure

@@ -1,0 +1,153 @@
+"""Every setting, read once from the environment and `.env`, checked at start."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+DEVELOPMENT_SECRET = "development-only-secret-never-for-production"  # noqa: S105 - refused in production
+MIN_SECRET_BYTES = 32
+
+
+class BadSettings(ValueError):
+    """A setting is missing or wrong; the message names the variable."""
+
+
+def _words(value: object) -> object:
+    return (
+        tuple(word.strip() for word in value.split(",") if word.strip()) if isinstance(value, str) else value
+    )
+
+
+def _empty_is_none(value: object) -> object:
+    return None if value == "" else value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+Numbers = Annotated[tuple[int, int, int], NoDecode, BeforeValidator(_words)]
+OptionalText = Annotated[str | None, BeforeValidator(_empty_is_none)]
+OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_empty_is_none)]
+OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_none)]
+
+
+class Settings(BaseSettings):
+    """What Parlor is told from outside. `.env.example` says what each one means."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, case_sensitive=True)
+
+    security_secret_key: OptionalSecret = Field(None, alias="SECURITY_SECRET_KEY")
+    security_secret_key_file: OptionalPath = Field(None, alias="SECURITY_SECRET_KEY_FILE")
+    database_url: OptionalSecret = Field(None, alias="DATABASE_URL")
+    database_url_file: OptionalPath = Field(None, alias="DATABASE_URL_FILE")
+    redis_url: OptionalSecret = Field(None, alias="REDIS_URL")
+    redis_url_file: OptionalPath = Field(None, alias="REDIS_URL_FILE")
+    rabbitmq_url: OptionalSecret = Field(None, alias="RABBITMQ_URL")
+    rabbitmq_url_file: OptionalPath = Field(None, alias="RABBITMQ_URL_FILE")
+
+    env: Literal["development", "production", "test"] = Field("development", alias="PARLOR_ENV")
+    public_url: OptionalText = Field(None, alias="PARLOR_PUBLIC_URL")
+    docs: bool | None = Field(None, alias="PARLOR_DOCS")
+    cors_origins: Words = Field((), alias="PARLOR_CORS_ORIGINS")
+    namespace: str = Field("parlor", alias="PARLOR_NAMESPACE", pattern=r"^[a-z][a-z0-9_-]{0,62}$")
+    data_dir: Path = Field(Path(".parlor"), alias="PARLOR_DATA_DIR")
+    pg_bin: OptionalPath = Field(None, alias="PARLOR_PG_BIN")
+    migrate_on_start: bool = Field(False, alias="PARLOR_MIGRATE_ON_START")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", alias="PARLOR_LOG_LEVEL")
+
+    access_ttl_s: int = Field(900, alias="PARLOR_ACCESS_TTL_S", ge=5, le=900)
+    refresh_grace_s: int = Field(20, alias="PARLOR_REFRESH_GRACE_S", ge=0, le=120)
+    bcrypt_cost: int = Field(12, alias="PARLOR_BCRYPT_COST", ge=4, le=16)
+
+    max_body_bytes: int = Field(1_048_576, alias="PARLOR_MAX_BODY_BYTES", ge=1024)
+    header_timeout_s: float = Field(10, alias="PARLOR_HEADER_TIMEOUT_S", gt=0)
+    database_pool: int = Field(10, alias="PARLOR_DATABASE_POOL", ge=2, le=200)
+
+    lease_s: float = Field(60, alias="PARLOR_LEASE_S", ge=1)
+    drain_s: float = Field(30, alias="PARLOR_DRAIN_S", ge=0)
+    prefetch: Numbers = Field((64, 32, 8), alias="PARLOR_PREFETCH")
+    worker_port: int | None = Field(None, alias="PARLOR_WORKER_PORT", ge=0, le=65535)
+    task_keep_days: int = Field(30, alias="PARLOR_TASK_KEEP_DAYS", ge=1)
+    http_allow: Words = Field((), alias="PARLOR_HTTP_ALLOW")
+    generator_url: OptionalText = Field(None, alias="PARLOR_GENERATOR_URL")
+    trust_producers: bool = Field(False, alias="PARLOR_TRUST_PRODUCERS")
+    producer_kinds: Annotated[
+        tuple[str, ...] | None, NoDecode, BeforeValidator(_empty_is_none), BeforeValidator(_words)
+    ] = Field(None, alias="PARLOR_PRODUCER_KINDS")
+
+    @model_validator(mode="after")
+    def _safe(self) -> Self:
+        if self.production:
+            self._check_secrets()
+        if min(self.prefetch) < 1:
+            raise BadSettings("PARLOR_PREFETCH needs three numbers above 0: high,default,low")
+        if "*" in self.cors_origins:
+            raise BadSettings("PARLOR_CORS_ORIGINS lists origins; * would let every site in")
+        return self
+
+    def _check_secrets(self) -> None:
+        for secret in self.secrets:
+            if secret == DEVELOPMENT_SECRET or len(secret.encode()) < MIN_SECRET_BYTES:
+                raise BadSettings(
+                    f"SECURITY_SECRET_KEY must be set to random text of at least {MIN_SECRET_BYTES} bytes in production"
+                )
+
+    @property
+    def production(self) -> bool:
+        """Whether this is no laptop and no test."""
+        return self.env == "production"
+
+    @property
+    def docs_shown(self) -> bool:
+        """Whether `/docs` and `/redoc` are served: outside production, or where switched on."""
+        return self.docs if self.docs is not None else not self.production
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The signing secrets, newest first: the first signs, all verify."""
+        text = _read("SECURITY_SECRET_KEY", self.security_secret_key, self.security_secret_key_file)
+        return tuple(word.strip() for word in (text or DEVELOPMENT_SECRET).split(",") if word.strip())
+
+    @property
+    def database(self) -> str | None:
+        """The database's URL as asyncpg takes it, if one is set."""
+        url = _read("DATABASE_URL", self.database_url, self.database_url_file)
+        return url and "postgresql://" + _after_scheme(
+            "DATABASE_URL", url, {"postgresql", "postgres", "postgresql+asyncpg"}
+        )
+
+    @property
+    def redis(self) -> str | None:
+        """Redis' URL, if one is set."""
+        return _read("REDIS_URL", self.redis_url, self.redis_url_file)
+
+    @property
+    def rabbitmq(self) -> str | None:
+        """RabbitMQ's URL, if one is set."""
+        return _read("RABBITMQ_URL", self.rabbitmq_url, self.rabbitmq_url_file)
+
+    def need_services(self) -> None:
+        """Raise BadSettings unless all three servers are named."""
+        named = {"DATABASE_URL": self.database, "REDIS_URL": self.redis, "RABBITMQ_URL": self.rabbitmq}
+        missing = [name for name, url in named.items() if not url]
+        if missing:
+            raise BadSettings(f"set {', '.join(missing)} first (or run `parlor up`, which needs none)")
+
+
+def _read(name: str, value: SecretStr | None, file: Path | None) -> str | None:
+    if value is not None and file is not None:
+        raise BadSettings(f"set {name} or {name}_FILE, not both")
+    if file is None:
+        return value.get_secret_value() if value else None
+    try:
+        return file.read_text().strip()
+    except OSError as error:
+        raise BadSettings(f"{name}_FILE cannot be read: {error.strerror}") from error
+
+
+def _after_scheme(name: str, url: str, schemes: set[str]) -> str:
+    scheme = urlsplit(url).scheme
+    if scheme not in schemes:
+        raise BadSettings(f"{name} must begin with {' or '.join(sorted(s + '://' for s in schemes))}")
+    return url.partition("://")[2]

@@ -1,0 +1,340 @@
+"""Where every port meets its adapter. A mode is a choice of adapters here, and nowhere else."""
+
+import asyncio
+import random
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from enum import StrEnum
+from functools import partial
+from typing import Any, ParamSpec, TypeVar, cast
+
+import punq
+
+from parlor.adapters.caching.principals import CachedPrincipals
+from parlor.adapters.caching.users import TTL_S, CachedUserChanges, CachedUsers
+from parlor.adapters.hints import FeedHints
+from parlor.adapters.http.caller import GuardedCaller
+from parlor.adapters.http.generator import HttpCardGenerator
+from parlor.adapters.http.guard import AllowList
+from parlor.adapters.memory.bus import MemoryBus
+from parlor.adapters.memory.cache import MemoryCache
+from parlor.adapters.memory.feed import MemoryFeed
+from parlor.adapters.observed import observed
+from parlor.adapters.payloads import PydanticPayloads
+from parlor.adapters.rabbitmq import topology
+from parlor.adapters.rabbitmq.connection import Link, visit
+from parlor.adapters.rabbitmq.consumer import RabbitInbox
+from parlor.adapters.rabbitmq.letters import DeadLetterIntake
+from parlor.adapters.rabbitmq.outlet import Outlet
+from parlor.adapters.rabbitmq.publisher import RabbitBus
+from parlor.adapters.reachable import Reachable
+from parlor.adapters.redis.cache import RedisCache
+from parlor.adapters.redis.client import RedisLink
+from parlor.adapters.redis.feed import RedisFeed
+from parlor.adapters.security.common_passwords import ShippedCommonPasswords
+from parlor.adapters.security.passwords import BcryptHasher
+from parlor.adapters.security.tokens import DerivedRefreshTokens, JwtAccessTokens
+from parlor.adapters.sql.engine import Database
+from parlor.adapters.sql.identity import SqlDirectory
+from parlor.adapters.sql.outbox import SqlOutboxes
+from parlor.adapters.sql.runs import SqlRuns
+from parlor.adapters.sql.schema import Schema
+from parlor.adapters.sql.upkeep import SqlDeadLetters, SqlUpkeep
+from parlor.adapters.sql.views import SqlTaskViews
+from parlor.adapters.sql.work import Reactions, SqlWork
+from parlor.config import BadSettings, Settings
+from parlor.core.games.deck import DECK
+from parlor.core.games.handlers import TruthOrDareHandler
+from parlor.core.identity.ports import (
+    AccessTokens,
+    Directory,
+    IdentityWork,
+    PasswordHasher,
+    Principals,
+    RefreshTokens,
+)
+from parlor.core.identity.use_cases import GraceWindow, PasswordPolicy
+from parlor.core.shared.bus import Inbox, MessageBus, Outboxes
+from parlor.core.shared.caching import Cache
+from parlor.core.shared.clock import Clock, system_clock
+from parlor.core.shared.feed import Feed
+from parlor.core.shared.health import Part
+from parlor.core.shared.work import UnitOfWork
+from parlor.core.tasks.foreign import Producers
+from parlor.core.tasks.http_request import HttpRequestHandler
+from parlor.core.tasks.kinds import Kinds
+from parlor.core.tasks.model import Priority
+from parlor.core.tasks.ports import AnyHandler, DeadLetters, LetterSource, Runs, TaskViews, TaskWork, Upkeep
+from parlor.core.tasks.running import RunAttempt
+from parlor.core.tasks.waiting import Ends, FeedEnds
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+Step = Callable[[], Awaitable[None]]
+AUDIENCE = "parlor"
+CHECK_S = 2.0
+EMBEDDED_TTL_S = 1.0
+
+# Which contexts answer, in the same transaction, to another's facts: one line each.
+REACTIONS: Reactions = {}
+
+
+class Mode(StrEnum):
+    """Which adapters stand behind cache, feed and bus."""
+
+    EMBEDDED = "embedded"
+    SERVICES = "services"
+
+
+class Role(StrEnum):
+    """What a process does with the bus: a worker needs it, an API process only looks whether it is there."""
+
+    API = "api"
+    WORKER = "worker"
+
+
+class Container:
+    """Everything that a process is made of, between `start` and `close`."""
+
+    def __init__(self, settings: Settings, *, mode: Mode, role: Role = Role.API) -> None:
+        self.settings = settings
+        self.mode = mode
+        self.role = role
+        self._ports = punq.Container()
+        self._steps: list[tuple[Step, Step]] = []
+        self._checks: dict[str, tuple[bool, Step]] = {}
+        self._wire()
+
+    def get(self, port: type[T]) -> T:
+        """Answer the adapter behind a port; raises punq.MissingDependencyError."""
+        found: T = self._ports.resolve(port)
+        return found
+
+    def build(self, cls: Callable[..., T]) -> T:
+        """Make an instance with its ports; a missing one stops the boot."""
+        made: T = self._ports.instantiate(cast(type[T], cls))
+        return made
+
+    def command(self, use_case: Callable[..., Callable[P, Awaitable[R]]]) -> Callable[P, Awaitable[R]]:
+        """Make a use case: logged once a call, and run again when the database prefers another."""
+        return observed(use_case.__name__, self.build(use_case))
+
+    async def start(self) -> None:
+        """Open what must be open; a server that is away is waited for in the background."""
+        for opened, (begin, _) in enumerate(self._steps):
+            try:
+                await begin()
+            except BaseException:
+                await self._end(self._steps[:opened])
+                raise
+
+    async def close(self) -> None:
+        """Close everything, the last first."""
+        await self._end(self._steps)
+
+    async def parts(self) -> Mapping[str, Part]:
+        """Ask each part how it is. Never raises."""
+        return {name: await _part(needed, check) for name, (needed, check) in self._checks.items()}
+
+    @staticmethod
+    async def _end(steps: list[tuple[Step, Step]]) -> None:
+        for _, end in reversed(steps):
+            await end()
+
+    def _wire(self) -> None:
+        add = self._register
+        add(Clock, system_clock)
+        database = self._wire_database()
+        self._wire_memory() if self.mode is Mode.EMBEDDED else self._wire_redis()
+        hints = FeedHints(self.get(Feed))
+        # Embedded, the command line is another process that cannot reach this one's cache: it forgets sooner.
+        ttl_s = EMBEDDED_TTL_S if self.mode is Mode.EMBEDDED else TTL_S
+        directory = CachedUsers(SqlDirectory(database), self.get(Cache), ttl_s=ttl_s)
+        principals = CachedPrincipals(directory, self.get(Feed))
+        changes = CachedUserChanges(self.get(Cache), principals)
+        add(Directory, directory)
+        add(Principals, principals)
+        add(Outboxes, SqlOutboxes(database))
+        for work in (IdentityWork, TaskWork):
+            add(UnitOfWork[work], lambda: SqlWork(database, changes, hints, REACTIONS))  # type: ignore[valid-type]  # Punq's key, not an annotation
+        self._wire_identity()
+        self._wire_tasks(
+            SqlRuns(
+                database, lease_s=self.settings.lease_s, changes=changes, hints=hints, reactions=REACTIONS
+            ),
+            SqlUpkeep(database, hints),
+        )
+        add(TaskViews, SqlTaskViews(database))
+        add(DeadLetters, SqlDeadLetters(database))
+        self._wire_bus()
+
+    def _register(self, port: Any, adapter: object) -> None:
+        self._ports.register(port, instance=adapter)
+
+    def _wire_database(self) -> Database:
+        settings = self.settings
+        if settings.database is None:
+            raise BadSettings("set DATABASE_URL first")
+        database = Database(settings.database, size=settings.database_pool, name=f"parlor {self.role}")
+        schema = Schema(settings.database)
+        if settings.migrate_on_start:
+            self._steps.append((schema.upgrade, _nothing))
+        self._steps.append((database.open, database.close))
+        self._checks["database"] = (True, database.ping)
+        self._checks["migrations"] = (True, lambda: schema.check(database))
+        self._register(Schema, schema)
+        self._register(Database, database)
+        return database
+
+    def _wire_memory(self) -> None:
+        self._register(Cache, MemoryCache())
+        self._register(Feed, MemoryFeed())
+        self._checks["redis"] = (False, _nothing)
+
+    def _wire_redis(self) -> None:
+        settings = self.settings
+        if settings.redis is None:
+            raise BadSettings("set REDIS_URL first")
+        link = RedisLink(settings.redis)
+        feed = RedisFeed(link, namespace=settings.namespace)
+        self._register(Cache, RedisCache(link, namespace=settings.namespace))
+        self._register(Feed, feed)
+        self._steps += [(_nothing, link.close), (feed.start, feed.close)]
+        self._checks["redis"] = (False, lambda: _ask(link))
+
+    def _wire_identity(self) -> None:
+        settings = self.settings
+        hasher = BcryptHasher(cost=settings.bcrypt_cost)
+        self._steps.append((_nothing, _then(hasher.close)))
+        self._register(PasswordHasher, hasher)
+        self._register(PasswordPolicy, PasswordPolicy(ShippedCommonPasswords()))
+        tokens = JwtAccessTokens(
+            settings.secrets,
+            issuer=AUDIENCE,
+            audience=AUDIENCE,
+            clock=system_clock,
+            ttl_s=settings.access_ttl_s,
+        )
+        self._register(AccessTokens, tokens)
+        self._register(RefreshTokens, DerivedRefreshTokens(settings.secrets))
+        self._register(GraceWindow, GraceWindow(timedelta(seconds=settings.refresh_grace_s)))
+
+    def _wire_tasks(self, runs: Runs, upkeep: Upkeep) -> None:
+        handlers = self._handlers()
+        kinds = Kinds.of(handlers, PydanticPayloads(handlers))
+        listed = self.settings.producer_kinds
+        self._register(Kinds, kinds)
+        self._register(Runs, runs)
+        self._register(Upkeep, upkeep)
+        self._register(
+            Producers,
+            Producers(
+                kinds=None if listed is None else frozenset(listed), trusted=self.settings.trust_producers
+            ),
+        )
+        self._register(RunAttempt, RunAttempt(kinds=kinds, jitter=random.SystemRandom().random))
+        self._register(Ends, FeedEnds(self.get(Feed)))
+
+    def _handlers(self) -> list[AnyHandler]:
+        """Every kind of task, one line each."""
+        settings = self.settings
+        generator = self._generator(settings.generator_url) if settings.generator_url else None
+        caller = GuardedCaller(allow=AllowList.parse(",".join(settings.http_allow)))
+        return [
+            HttpRequestHandler(caller, system_clock),
+            TruthOrDareHandler(DECK, secrets.choice, generator),
+        ]
+
+    def _generator(self, url: str) -> HttpCardGenerator:
+        generator = HttpCardGenerator(url)
+        self._steps.append((_nothing, generator.aclose))
+        return generator
+
+    def _wire_bus(self) -> None:
+        if self.mode is Mode.EMBEDDED:
+            bus = MemoryBus(dict(zip(Priority, self.settings.prefetch, strict=True)))
+            self._register(MessageBus, bus)
+            self._register(Inbox, bus)
+            self._checks["rabbitmq"] = (False, _nothing)
+        elif self.settings.rabbitmq is None:
+            raise BadSettings("set RABBITMQ_URL first")
+        elif self.role is Role.API:
+            self._checks["rabbitmq"] = (False, Reachable(self.settings.rabbitmq))
+        else:
+            self._wire_rabbitmq(self.settings.rabbitmq)
+
+    def _wire_rabbitmq(self, url: str) -> None:
+        settings = self.settings
+        link = Link(url, settings.namespace, name=f"parlor {self.role}")
+        outlet = Outlet(link)
+        bus = RabbitBus(outlet)
+        inbox = RabbitInbox(link, outlet, prefetch=settings.prefetch)
+        self._register(MessageBus, bus)
+        self._register(Inbox, inbox)
+        self._steps += [(part.start, part.close) for part in (link, outlet, bus, inbox)]
+        self._checks["rabbitmq"] = (True, lambda: _healthy(inbox))
+        self._register(LetterSource, LetterSource(partial(DeadLetterIntake, link)))
+
+
+async def _nothing() -> None:
+    """In this mode there is nothing to do."""
+
+
+async def _ask(link: RedisLink) -> None:
+    await link.ask(lambda redis: redis.ping())
+
+
+async def _healthy(inbox: RabbitInbox) -> None:
+    if not await inbox.healthy():
+        raise ConnectionError("no connection, or no delivery for 30 s although the queue is not empty")
+
+
+def _then(call: Callable[[], None]) -> Step:
+    async def step() -> None:
+        call()
+
+    return step
+
+
+async def _part(needed: bool, check: Step) -> Part:
+    try:
+        async with asyncio.timeout(CHECK_S):
+            await check()
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with a part is its state
+        return Part(status="down", needed=needed, detail=str(error) or type(error).__name__)
+    return Part(status="up", needed=needed)
+
+
+async def migrate(settings: Settings) -> None:
+    """Bring the database up to date; raises BadSettings where none is named."""
+    if settings.database is None:
+        raise BadSettings("set DATABASE_URL first")
+    await Schema(settings.database).upgrade()
+
+
+async def declare_topology(settings: Settings) -> None:
+    """Declare RabbitMQ's exchanges and queues; raises BadSettings where they exist otherwise, naming the difference."""
+    if settings.rabbitmq is None:
+        raise BadSettings("set RABBITMQ_URL first")
+    try:
+        async with visit(settings.rabbitmq) as channel:
+            await topology.declare(channel, settings.namespace)
+    except topology.TopologyMismatch as error:
+        raise BadSettings(str(error)) from error
+
+
+async def check_topology(settings: Settings) -> None:
+    """Raise unless every exchange and queue is there as it should be."""
+    if settings.rabbitmq is None:
+        raise BadSettings("set RABBITMQ_URL first")
+    async with visit(settings.rabbitmq) as channel:
+        await topology.check(channel, settings.namespace)
+
+
+def make_container(settings: Settings, *, mode: Mode = Mode.SERVICES, role: Role = Role.API) -> Container:
+    """Wire a process; raises BadSettings where a setting is missing, before anything is opened."""
+    if mode is Mode.SERVICES:
+        settings.need_services()
+    return Container(settings, mode=mode, role=role)

@@ -1,0 +1,1 @@
+"""The rules of Parlor: standard library only, no I/O but through ports."""

@@ -1,0 +1,1 @@
+"""Games to play together: truth or dare."""

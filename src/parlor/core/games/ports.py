@@ -1,0 +1,26 @@
+"""What games need from the world."""
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from parlor.core.games.model import Rating, Side
+
+T = TypeVar("T")
+
+
+class GeneratorAway(Exception):  # noqa: N818 - an answer of the port: the deck takes over
+    """No usable card came in time."""
+
+
+class CardGenerator(Protocol):
+    """Writes new cards."""
+
+    async def draw(self, side: Side, *, language: str, rating: Rating) -> str:
+        """Answer a text of 1 to 500 characters within 3 s. Raises GeneratorAway, whatever is wrong."""
+        ...
+
+
+class Choose(Protocol):
+    """Chance: takes one of several, each as likely as the others."""
+
+    def __call__(self, options: Sequence[T], /) -> T: ...

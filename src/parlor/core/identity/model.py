@@ -1,0 +1,156 @@
+"""Users, and the sessions that they log in to."""
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from parlor.core.shared.errors import Conflict, Flaw, Invalid, Unauthenticated
+from parlor.core.shared.ids import SessionId, UserId
+
+PASSWORD_LENGTH = (8, 1024)
+EMAIL_LENGTH = (3, 254)
+DISPLAY_NAME_LENGTH = (1, 64)
+MAX_SESSIONS = 50
+SESSION_IDLE = timedelta(days=30)
+SESSION_LIFE = timedelta(days=180)
+
+_EMAIL = re.compile(r"[^@\s<>()\[\],;:\\\"]{1,64}@[^@\s<>()\[\],;:\\\"]{1,189}")
+
+
+class EmailTaken(Conflict):
+    """Another account already has this e-mail address."""
+
+    code = "email_taken"
+
+
+class InvalidCredentials(Unauthenticated):
+    """The e-mail address or the password is wrong."""
+
+    code = "invalid_credentials"
+
+
+class InvalidGrant(Unauthenticated):
+    """The refresh token is unknown, used up, expired or revoked."""
+
+    code = "invalid_grant"
+
+
+class InvalidToken(Unauthenticated):
+    """The access token is malformed, expired or revoked."""
+
+    code = "invalid_token"
+
+
+class UserStatus(StrEnum):
+    """Whether a user may log in."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"
+
+
+def email_key(email: str) -> str:
+    """Fold an address to the key under which it is unique: NFKC, then case (so twins in form or case are one)."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", email).casefold())
+
+
+def check_email(email: str) -> str:
+    """Answer the address, trimmed; raises Invalid where it has not the shape of one."""
+    trimmed = email.strip()
+    if not EMAIL_LENGTH[0] <= len(trimmed) <= EMAIL_LENGTH[1] or not _EMAIL.fullmatch(email_key(trimmed)):
+        flaw = Flaw("/email", "invalid_email", "This is not an e-mail address.")
+        raise Invalid(flaws=[flaw])
+    return trimmed
+
+
+def display_name_from(email: str) -> str:
+    """Make a first display name of the part before the @."""
+    return email.partition("@")[0][: DISPLAY_NAME_LENGTH[1]]
+
+
+@dataclass(slots=True)
+class User:
+    """A person with an account. `epoch` rises whenever every older access token must end."""
+
+    id: UserId
+    email: str
+    display_name: str
+    password_hash: str
+    created_at: datetime
+    updated_at: datetime
+    email_verified: bool = False
+    status: UserStatus = UserStatus.ACTIVE
+    roles: frozenset[str] = frozenset({"user"})
+    epoch: int = 0
+    version: int = 1
+
+    @property
+    def email_key(self) -> str:
+        """What the address is unique by."""
+        return email_key(self.email)
+
+    @property
+    def active(self) -> bool:
+        """Whether the user may log in and act."""
+        return self.status is UserStatus.ACTIVE
+
+    def end_all_tokens(self, at: datetime) -> None:
+        """Refuse every access token that was issued before."""
+        self.epoch += 1
+        self.updated_at = at
+
+    def rehash(self, password_hash: str) -> None:
+        """Take the same password under a newer hash."""
+        self.password_hash = password_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Where a request came from, as the history and the list of sessions show it."""
+
+    ip: str | None = None
+    user_agent: str | None = None
+
+
+@dataclass(slots=True)
+class Session:
+    """One login, and the family of refresh tokens that keeps it alive.
+
+    Only `current` may be rotated. Its direct parent answers with the same successor for the grace window, as long
+    as the current one is unused; by construction `current` is unused, since its use would make its successor the
+    current one. Everything else in the family is a replay.
+    """
+
+    id: SessionId
+    user_id: UserId
+    created_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    current: bytes
+    parent: bytes | None = None
+    rotated_at: datetime | None = None
+    ended_at: datetime | None = None
+    client: Client = field(default_factory=Client)
+
+    def ends_at(self) -> datetime:
+        """When it ends by itself: 30 days after its last use, 180 after its first."""
+        return min(self.expires_at, self.last_used_at + SESSION_IDLE)
+
+    def alive(self, at: datetime) -> bool:
+        """Whether it still may be refreshed."""
+        return self.ended_at is None and at < self.ends_at()
+
+    def in_grace(self, presented: bytes, at: datetime, grace: timedelta) -> bool:
+        """Whether it is the current token's direct parent, repeated within the grace window."""
+        return presented == self.parent and self.rotated_at is not None and at < self.rotated_at + grace
+
+    def rotate(self, successor: bytes, at: datetime) -> None:
+        """Make the successor current; what was current may be repeated for the grace window."""
+        self.parent, self.current = self.current, successor
+        self.rotated_at = self.last_used_at = at
+
+    def end(self, at: datetime) -> None:
+        """End it for good; ending twice is once."""
+        if self.ended_at is None:
+            self.ended_at = at

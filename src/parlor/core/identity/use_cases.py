@@ -1,0 +1,280 @@
+"""What people do with their accounts."""
+
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from parlor.core.identity.events import RefreshReuseDetected, UserRegistered
+from parlor.core.identity.model import (
+    SESSION_LIFE,
+    Client,
+    EmailTaken,
+    InvalidCredentials,
+    InvalidGrant,
+    InvalidToken,
+    Session,
+    User,
+    check_email,
+    display_name_from,
+    email_key,
+)
+from parlor.core.identity.ports import (
+    AccessTokens,
+    CommonPasswords,
+    Directory,
+    IdentityWork,
+    PasswordHasher,
+    Principals,
+    RefreshTokens,
+    Snapshot,
+)
+from parlor.core.shared.actor import Actor, ActorKind
+from parlor.core.shared.clock import Clock
+from parlor.core.shared.errors import Flaw, Invalid, NotFound
+from parlor.core.shared.ids import SessionId, UserId, uuid7
+from parlor.core.shared.work import UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """An access token and the refresh token that brings the next one; lives in seconds."""
+
+    access_token: str
+    expires_in: int
+    refresh_token: str
+    refresh_expires_in: int
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who a request acts as, and in which session."""
+
+    actor: Actor
+    user: Snapshot
+    session_id: SessionId
+
+
+class LogoutScope(StrEnum):
+    """Which of one's own sessions end."""
+
+    THIS = "this"
+    OTHERS = "others"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordPolicy:
+    """Refuses what an attacker tries first."""
+
+    common: CommonPasswords
+
+    def check(self, password: str, *, pointer: str) -> str:
+        """Answer the password in NFC; raises Invalid with `password_too_common`."""
+        composed = unicodedata.normalize("NFC", password)
+        if composed in self.common:
+            flaw = Flaw(pointer, "password_too_common", "This password is on every attacker's list.")
+            raise Invalid(flaws=[flaw])
+        return composed
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Anybody makes an account, with the role `user`."""
+
+    work: UnitOfWork[IdentityWork]
+    directory: Directory
+    hasher: PasswordHasher
+    policy: PasswordPolicy
+    clock: Clock
+
+    async def __call__(
+        self,
+        *,
+        email: str,
+        password: str,
+        display_name: str | None,
+        roles: frozenset[str] = frozenset({"user"}),
+    ) -> User:
+        email = check_email(email)
+        password = self.policy.check(password, pointer="/password")
+        if await self.directory.by_email(email_key(email)) is not None:
+            raise EmailTaken
+        password_hash = await self.hasher.hash(password)
+        now = self.clock()
+        user = User(
+            id=UserId(uuid7()),
+            email=email,
+            display_name=display_name or display_name_from(email),
+            password_hash=password_hash,
+            created_at=now,
+            updated_at=now,
+            roles=roles,
+        )
+        async with self.work() as work:
+            await work.users.add(user)
+            work.publish(UserRegistered(user.id))
+        return user
+
+
+@dataclass(frozen=True, slots=True)
+class LogIn:
+    """Anybody with the right password opens a session. An unknown address takes the same time and says the same."""
+
+    work: UnitOfWork[IdentityWork]
+    hasher: PasswordHasher
+    access: AccessTokens
+    refresh: RefreshTokens
+    clock: Clock
+
+    async def __call__(self, *, email: str, password: str, client: Client) -> TokenPair:
+        password = unicodedata.normalize("NFC", password)
+        async with self.work() as work:
+            known = await work.users.find_by_email(email_key(email.strip()))
+        right = await self.hasher.verify(password, known.password_hash if known else None)
+        if known is None or not right or not known.active:
+            raise InvalidCredentials
+        upgraded = await self.hasher.hash(password) if self.hasher.outdated(known.password_hash) else None
+        return await self._open(known, upgraded, client)
+
+    async def _open(self, known: User, upgraded: str | None, client: Client) -> TokenPair:
+        token = self.refresh.first()
+        session = self._session(known, token, client)
+        async with self.work() as work:
+            user = await work.users.get(known.id)
+            if not user.active or user.password_hash != known.password_hash:
+                raise InvalidCredentials
+            if upgraded is not None:
+                user.rehash(upgraded)
+                await work.users.save(user)
+            await work.sessions.add(user, session)
+        return _pair(self.access, user, session, token, self.clock())
+
+    def _session(self, user: User, token: str, client: Client) -> Session:
+        now = self.clock()
+        return Session(
+            id=SessionId(uuid7()),
+            user_id=user.id,
+            created_at=now,
+            last_used_at=now,
+            expires_at=now + SESSION_LIFE,
+            current=self.refresh.fingerprint(token),
+            client=client,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GraceWindow:
+    """How long a used refresh token's direct repetition is answered with the same successor."""
+
+    length: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """Whoever holds a session's current refresh token gets the next pair; a replay ends the session."""
+
+    work: UnitOfWork[IdentityWork]
+    access: AccessTokens
+    refresh: RefreshTokens
+    clock: Clock
+    grace: GraceWindow
+
+    async def __call__(self, *, refresh_token: str) -> TokenPair:
+        presented = self.refresh.fingerprint(refresh_token)
+        successor = self.refresh.successor(refresh_token)
+        async with self.work() as work:
+            pair = await self._rotate(work, presented, successor)
+        if pair is None:
+            raise InvalidGrant
+        return pair
+
+    async def _rotate(self, work: IdentityWork, presented: bytes, successor: str) -> TokenPair | None:
+        now = self.clock()
+        session = await work.sessions.get_by_token(presented)
+        user = await work.users.find(session.user_id) if session else None
+        if session is None or user is None or not user.active or not session.alive(now):
+            return None
+        if presented == session.current:
+            session.rotate(self.refresh.fingerprint(successor), now)
+            await work.sessions.save(session)
+        elif not session.in_grace(presented, now, self.grace.length):
+            await work.sessions.end(user, now, only=session.id)
+            work.publish(RefreshReuseDetected(user.id, session.id))
+            return None
+        if session.current != self.refresh.fingerprint(successor):
+            return None  # the server's key changed inside the grace window: not a replay, but not repeatable either
+        return _pair(self.access, user, session, successor, now)
+
+
+@dataclass(frozen=True, slots=True)
+class LogOut:
+    """A user ends this session, the others, or all of them and every token with them."""
+
+    work: UnitOfWork[IdentityWork]
+    clock: Clock
+
+    async def __call__(self, principal: Principal, *, scope: LogoutScope) -> None:
+        now = self.clock()
+        async with self.work() as work:
+            user = await work.users.get(principal.user.id)
+            match scope:
+                case LogoutScope.THIS:
+                    await work.sessions.end(user, now, only=principal.session_id)
+                case LogoutScope.OTHERS:
+                    await work.sessions.end(user, now, but=principal.session_id)
+                case LogoutScope.ALL:
+                    user.end_all_tokens(now)
+                    await work.users.save(user)
+                    await work.sessions.end(user, now)
+
+
+@dataclass(frozen=True, slots=True)
+class ResetPassword:
+    """Whoever runs commands on the server gives a user a new password; all sessions end."""
+
+    work: UnitOfWork[IdentityWork]
+    hasher: PasswordHasher
+    policy: PasswordPolicy
+    clock: Clock
+
+    async def __call__(self, *, email: str, password: str) -> None:
+        password_hash = await self.hasher.hash(self.policy.check(password, pointer="/password"))
+        now = self.clock()
+        async with self.work() as work:
+            found = await work.users.find_by_email(email_key(email.strip()))
+            if found is None:
+                raise NotFound("No user has this e-mail address.")
+            user = await work.users.get(found.id)
+            user.rehash(password_hash)
+            user.end_all_tokens(now)
+            await work.users.save(user)
+            await work.sessions.end(user, now)
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    """Tells who an access token stands for; a token that an ended session or a raised epoch left behind is refused."""
+
+    access: AccessTokens
+    principals: Principals
+
+    async def __call__(self, token: str) -> Principal:
+        claims = self.access.verify(token)
+        user = await self.principals.find(claims.user_id)
+        if user is None or user.status != "active" or user.epoch != claims.epoch:
+            raise InvalidToken
+        if claims.session_id not in user.sessions:
+            raise InvalidToken
+        actor = Actor(kind=ActorKind.USER, id=user.id, user_id=user.id, permissions=user.permissions)
+        return Principal(actor=actor, user=user, session_id=claims.session_id)
+
+
+def _pair(access: AccessTokens, user: User, session: Session, refresh_token: str, now: datetime) -> TokenPair:
+    fresh = access.issue(user.id, session.id, epoch=user.epoch, token_id=uuid7())
+    return TokenPair(
+        access_token=fresh.token,
+        expires_in=fresh.expires_in,
+        refresh_token=refresh_token,
+        refresh_expires_in=int((session.ends_at() - now).total_seconds()),
+    )

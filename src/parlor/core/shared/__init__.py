@@ -1,0 +1,1 @@
+"""What every context speaks: errors, actors, ids, events, work, handling."""

@@ -1,0 +1,107 @@
+"""The message bus: what leaves through the outboxes, and what comes in to be run."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from parlor.core.shared.ids import EventId, TaskId
+
+
+@dataclass(frozen=True, slots=True)
+class DueTask:
+    """A message that says: this task is due now. `queue` is its priority."""
+
+    task_id: TaskId
+    queue: str
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """An event on its way to its subscribers; `sequence` counts its aggregate's events upwards."""
+
+    event_id: EventId
+    name: str
+    version: int
+    subject: UUID
+    sequence: int
+    happened_at: datetime
+    body: Mapping[str, object]
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message at hand. Who consumed it knows by `tag` how to acknowledge it."""
+
+    message_id: str | None
+    body: bytes
+    queue: str
+    headers: Mapping[str, object] = field(default_factory=dict)
+    content_type: str | None = None
+    tag: object = None
+
+
+class MessageBus(Protocol):
+    """Publishes with confirms: what is not confirmed within 5 s counts as not published."""
+
+    async def room(self, queue: str) -> int:
+        """How many messages the queue may still take (2,000 at most are kept there, unclaimed). 0 while it is away."""
+        ...
+
+    async def send_tasks(self, due: Sequence[DueTask]) -> Sequence[bool]:
+        """Publish all; answers for each whether the broker has it. Never raises."""
+        ...
+
+    async def send_facts(self, facts: Sequence[Fact]) -> Sequence[bool]:
+        """Publish all in order; answers for each whether the broker has it. Never raises."""
+        ...
+
+    async def idle_queues(self) -> frozenset[str]:
+        """The queues that report no ready message; none while the broker is away."""
+        ...
+
+
+SendTasks = Callable[[Sequence[DueTask]], Awaitable[Sequence[bool]]]
+SendFacts = Callable[[Sequence[Fact]], Awaitable[Sequence[bool]]]
+
+
+class Outboxes(Protocol):
+    """What was committed and is not yet published."""
+
+    async def relay_tasks(self, queue: str, limit: int, send: SendTasks) -> int:
+        """Lock up to `limit` due rows, taking requesters in turn, send them, delete the confirmed.
+
+        Answers how many were confirmed. Any number of relays may run at once.
+        """
+        ...
+
+    async def relay_facts(self, lane: int, limit: int, send: SendFacts) -> int:
+        """The same for one lane of events, in order; 0 when another relay holds the lane."""
+        ...
+
+    async def busy_lanes(self) -> Sequence[int]:
+        """The lanes that have something to publish."""
+        ...
+
+
+class Inbox(Protocol):
+    """Deliveries of tasks, and their settlement."""
+
+    async def take(self, limit: int) -> list[Delivery]:
+        """Wait for at least one delivery; answers at most `limit`."""
+        ...
+
+    async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Settle them; one whose channel has gone is dropped here and comes again by itself."""
+        ...
+
+    async def pause(self) -> None:
+        """Take no more from the broker; what is at hand stays."""
+        ...
+
+    async def refuse(self, delivery: Delivery, reason: str, detail: str) -> None:
+        """Move it to the dead letters, as it came, with the reason; then settle it."""
+        ...

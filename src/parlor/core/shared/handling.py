@@ -1,0 +1,82 @@
+"""What the author of a task kind meets: a handler, its context, and the two ways to say how it failed."""
+
+from datetime import timedelta
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from parlor.core.shared.actor import Actor
+from parlor.core.shared.ids import TaskId
+from parlor.core.shared.work import Work
+
+PayloadT_contra = TypeVar("PayloadT_contra", contravariant=True)
+ResultT_co = TypeVar("ResultT_co", covariant=True)
+
+
+class HandlerLog(Protocol):
+    """Log lines that carry the task's id, kind and attempt. Ids and numbers, never bodies."""
+
+    def info(self, event: str, **fields: Any) -> Any: ...
+    def warning(self, event: str, **fields: Any) -> Any: ...
+
+
+class Context(Protocol):
+    """The run that a handler is called in."""
+
+    @property
+    def task_id(self) -> TaskId: ...
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first attempt; lost ones count."""
+        ...
+
+    @property
+    def requester(self) -> Actor:
+        """Who asked for the task. Its permissions are not carried: what it touches checks anew."""
+        ...
+
+    @property
+    def log(self) -> HandlerLog: ...
+
+    async def progress(self, current: int, total: int, message: str = "") -> None:
+        """Show how far it is. Cheap: the newest is stored a few times a second. Never fails the task."""
+        ...
+
+    async def work(self) -> Work:
+        """Open the transaction that will also store this task's result, on first use.
+
+        What is done in it and the task's end are one commit: that is how an effect in the database happens once,
+        although delivery is at least once.
+        """
+        ...
+
+
+class Handler(Protocol[PayloadT_contra, ResultT_co]):
+    """One kind of task: a typed payload in, a typed result out.
+
+    Payload and result are dataclasses, read from the annotations of `__call__`; ports come by the constructor.
+    Delivery is at least once: an effect outside the database needs an idempotency key (the task's id serves).
+    """
+
+    kind: ClassVar[str]
+    permission: ClassVar[str | None]
+
+    async def __call__(self, payload: PayloadT_contra, context: Context) -> ResultT_co: ...
+
+
+class Retry(Exception):  # noqa: N818 - an instruction, spoken by a handler
+    """Try again later: after `after`, or after the usual backoff. At `max_attempts` it is the task's error."""
+
+    def __init__(self, code: str, message: str, *, after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.after = after
+
+
+class Fail(Exception):  # noqa: N818 - an instruction, spoken by a handler
+    """End as failed at once: another attempt would not mend it."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message

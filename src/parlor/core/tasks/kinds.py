@@ -1,0 +1,49 @@
+"""The registry of kinds: which handler runs what, and who may ask for it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from parlor.core.shared.actor import Actor
+from parlor.core.shared.errors import Flaw, Invalid
+from parlor.core.tasks.ports import AnyHandler, Checked, Payloads
+
+
+class UnknownKind(Invalid):
+    """There is no such kind of task."""
+
+    code = "unknown_kind"
+
+
+@dataclass(frozen=True, slots=True)
+class Kinds:
+    """Every kind that this installation can run."""
+
+    handlers: Mapping[str, AnyHandler]
+    payloads: Payloads
+
+    @classmethod
+    def of(cls, handlers: Sequence[AnyHandler], payloads: Payloads) -> "Kinds":
+        """Register handlers by their `kind`; raises ValueError where two share one."""
+        by_kind = {handler.kind: handler for handler in handlers}
+        if len(by_kind) != len(handlers):
+            raise ValueError("two handlers share a kind")
+        return cls(handlers=by_kind, payloads=payloads)
+
+    def handler(self, kind: str) -> AnyHandler:
+        """Raises UnknownKind."""
+        if kind not in self.handlers:
+            flaw = Flaw("/kind", UnknownKind.code, "There is no such kind of task.")
+            raise UnknownKind(flaws=[flaw])
+        return self.handlers[kind]
+
+    def check(self, kind: str, payload: Mapping[str, object]) -> Checked:
+        """Raises UnknownKind, or Invalid with the payload's flaws."""
+        self.handler(kind)
+        return self.payloads.check(kind, payload)
+
+    def admit(self, actor: Actor, kind: str) -> None:
+        """Raise PermissionMissing unless the actor may enqueue tasks, and this kind."""
+        actor.must("tasks:create")
+        permission = self.handler(kind).permission
+        if permission is not None:
+            actor.must(permission)

@@ -1,0 +1,211 @@
+"""A task: what is to be done, once, and how far it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from parlor.core.shared.actor import Actor, ActorKind
+from parlor.core.shared.errors import Conflict
+from parlor.core.shared.ids import ScheduleId, TaskId, UserId
+
+JsonObject = Mapping[str, object]
+
+MAX_ATTEMPTS = (1, 100)
+TIMEOUT_S = (1, 86_400)
+UNIQUE_KEY_LENGTH = (1, 128)
+MAX_RESULT_BYTES = 256 * 1024
+FARTHEST_RUN_AT = timedelta(days=5 * 366)
+
+
+class UniqueKeyTaken(Conflict):
+    """A live task of somebody else has this unique key."""
+
+    code = "unique_key_taken"
+
+
+class TaskStatus(StrEnum):
+    """Where a task stands: `tasks.md` draws the arrows."""
+
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run is over."""
+        return self in _ENDED
+
+
+_ENDED = frozenset({TaskStatus.SUCCEEDED, TaskStatus.FAILED, TaskStatus.CANCELLED})
+
+
+class Priority(StrEnum):
+    """Which queue carries it."""
+
+    HIGH = "high"
+    DEFAULT = "default"
+    LOW = "low"
+
+
+@dataclass(frozen=True, slots=True)
+class Requester:
+    """Who asked for a task: what stands in `requested_by`, and the person it is for, if any."""
+
+    kind: ActorKind
+    id: UUID | None = None
+    user_id: UserId | None = None
+
+    @classmethod
+    def of(cls, actor: Actor) -> "Requester":
+        """Remember the actor without its permissions."""
+        return cls(kind=actor.kind, id=actor.id, user_id=actor.user_id)
+
+    def actor(self) -> Actor:
+        """Speak of the requester as an actor that holds no permission."""
+        return Actor(kind=self.kind, id=self.id, user_id=self.user_id)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskError:
+    """Why an attempt did not succeed, in words for the requester."""
+
+    code: str
+    message: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What somebody wants done: checked, not yet stored. `run_at` None is now; limits are per attempt."""
+
+    kind: str
+    payload: JsonObject
+    secrets: JsonObject | None = None
+    priority: Priority = Priority.DEFAULT
+    run_at: datetime | None = None
+    max_attempts: int = 5
+    timeout_s: int = 60
+    unique_key: str | None = None
+    traceparent: str | None = None
+
+
+@dataclass(slots=True)
+class Task:
+    """One thing to do. The row in the database is the truth about it; the broker only says that it is due.
+
+    `fence` rises with every claim, so that what an earlier claim still wants to say is refused.
+    """
+
+    id: TaskId
+    kind: str
+    payload: JsonObject
+    requested_by: Requester
+    status: TaskStatus = TaskStatus.QUEUED
+    secrets: JsonObject | None = None
+    result: JsonObject | None = None
+    error: TaskError | None = None
+    attempts: int = 0
+    max_attempts: int = 5
+    priority: Priority = Priority.DEFAULT
+    progress: JsonObject | None = None
+    run_at: datetime | None = None
+    timeout_s: int = 60
+    unique_key: str | None = None
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    schedule_id: ScheduleId | None = None
+    traceparent: str | None = None
+    fence: int = 0
+    version: int = 1
+
+    @classmethod
+    def ordered(cls, task_id: TaskId, order: Order, requester: Requester) -> "Task":
+        """Make the task that an order asks for; the database says when it was born and whether it is due."""
+        return cls(
+            id=task_id,
+            kind=order.kind,
+            payload=order.payload,
+            requested_by=requester,
+            secrets=order.secrets,
+            max_attempts=order.max_attempts,
+            priority=order.priority,
+            run_at=order.run_at,
+            timeout_s=order.timeout_s,
+            unique_key=order.unique_key,
+            traceparent=order.traceparent,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One claimed run of a handler, under a lease that its fence names."""
+
+    task_id: TaskId
+    kind: str
+    payload: JsonObject
+    attempt: int
+    max_attempts: int
+    timeout_s: int
+    fence: int
+    priority: Priority
+    requested_by: Requester
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The handler answered; `result` is its JSON."""
+
+    task_id: TaskId
+    fence: int
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The run is over without a result."""
+
+    task_id: TaskId
+    fence: int
+    error: TaskError
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """The attempt failed and another follows after `delay`."""
+
+    task_id: TaskId
+    fence: int
+    error: TaskError
+    delay: timedelta
+
+
+Ending = Succeeded | Failed | Postponed
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is, in the handler's own units."""
+
+    current: int
+    total: int
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message that could not be taken, as it came, with the reason."""
+
+    reason: str
+    detail: str
+    message_id: str | None
+    routing_key: str | None
+    headers: JsonObject = field(default_factory=dict)
+    body: bytes = b""
+    content_type: str | None = None

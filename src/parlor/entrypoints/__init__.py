@@ -1,0 +1,1 @@
+"""The doors: HTTP, the worker, the command line."""

@@ -1,0 +1,161 @@
+"""The command line: `parlor up | serve | worker | relay | migrate | topology | check | users`."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+
+import uvloop
+from pydantic import ValidationError
+
+from parlor.config import BadSettings, Settings
+from parlor.container import Container, Mode, declare_topology, make_container, migrate
+from parlor.core.identity.use_cases import Register, ResetPassword
+from parlor.core.shared.errors import Invalid, ParlorError
+from parlor.entrypoints import check, logs
+from parlor.entrypoints.consume_worker.main import work
+from parlor.entrypoints.embedded import up
+from parlor.entrypoints.embedded.postgres import EmbeddedPostgresError
+from parlor.entrypoints.http.app import make_app
+from parlor.entrypoints.http.server import bind, serve
+
+Command = Callable[[argparse.Namespace, Settings], int | None]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; a mistake of the caller's is one line on stderr and a non-zero exit."""
+    given = _parser().parse_args(arguments)
+    command: Command = given.command
+    try:
+        settings = Settings()
+        logs.configure(settings.log_level)
+        return command(given, settings) or 0
+    except (BadSettings, EmbeddedPostgresError) as error:
+        return _complain(str(error))
+    except ValidationError as error:
+        return _complain(
+            "; ".join(
+                f"{one['loc'][0] if one['loc'] else 'settings'}: {one['msg']}"
+                for one in error.errors(include_input=False)
+            )
+        )
+    except ParlorError as error:
+        told = [flaw.detail for flaw in error.flaws] if isinstance(error, Invalid) else []
+        return _complain(" ".join([error.detail, *told]))
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="parlor", description="Accounts, parties, chats and background tasks."
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+    _add(commands, "up", _up, "everything in one process, with a PostgreSQL of its own", _address)
+    _add(commands, "serve", _serve, "the HTTP API on real servers", _address)
+    _add(commands, "worker", _worker, "run tasks, publish the outboxes, keep the timers", _worker_options)
+    _add(commands, "relay", _relay, "only publish the outboxes")
+    _add(commands, "migrate", _migrate, "bring the database up to date")
+    _add(commands, "topology", _topology, "declare RabbitMQ's exchanges and queues")
+    _add(commands, "check", _check, "tell what is set up right and what is not")
+    users = commands.add_parser("users", help="make users and their passwords").add_subparsers(required=True)
+    _add(users, "create-admin", _create_admin, "make a user with every permission", _account)
+    _add(users, "reset-password", _reset_password, "give a user a new password; all sessions end", _account)
+    return parser
+
+
+def _add(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    command: Command,
+    told: str,
+    *options: Callable[[argparse.ArgumentParser], None],
+) -> None:
+    parser = commands.add_parser(name, help=told, description=told)
+    parser.set_defaults(command=command)
+    for option in options:
+        option(parser)
+
+
+def _address(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"))
+    parser.add_argument("--port", type=int, default=int(os.environ.get("PORT") or 8000))
+
+
+def _worker_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-relay", action="store_true", help="another process publishes")
+    parser.add_argument("--no-timers", action="store_true", help="another process keeps the timers")
+
+
+def _account(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--email", required=True)
+    parser.add_argument(
+        "--password-stdin", action="store_true", required=True, help="the password is read from stdin"
+    )
+
+
+def _up(given: argparse.Namespace, settings: Settings) -> None:
+    listener = bind(given.host, given.port)
+    uvloop.run(up.up(settings, listener))
+
+
+def _serve(given: argparse.Namespace, settings: Settings) -> None:
+    container = make_container(settings)
+    serve(make_app(container), given.host, given.port, settings)
+
+
+def _worker(given: argparse.Namespace, settings: Settings) -> None:
+    uvloop.run(work(settings, relay=not given.no_relay, timers=not given.no_timers))
+
+
+def _relay(_: argparse.Namespace, settings: Settings) -> None:
+    uvloop.run(work(settings, consume=False, timers=False))
+
+
+def _migrate(_: argparse.Namespace, settings: Settings) -> None:
+    asyncio.run(migrate(settings))
+
+
+def _topology(_: argparse.Namespace, settings: Settings) -> None:
+    asyncio.run(declare_topology(settings))
+
+
+def _check(_: argparse.Namespace, settings: Settings) -> int:
+    return asyncio.run(check.check(settings))
+
+
+def _create_admin(given: argparse.Namespace, settings: Settings) -> None:
+    password = sys.stdin.readline().rstrip("\n")
+    asyncio.run(
+        _on_database(
+            settings,
+            lambda container: container.command(Register)(
+                email=given.email, password=password, display_name=None, roles=up.ADMIN_ROLES
+            ),
+        )
+    )
+
+
+def _reset_password(given: argparse.Namespace, settings: Settings) -> None:
+    password = sys.stdin.readline().rstrip("\n")
+    asyncio.run(
+        _on_database(
+            settings, lambda container: container.command(ResetPassword)(email=given.email, password=password)
+        )
+    )
+
+
+async def _on_database(settings: Settings, act: Callable[[Container], Awaitable[object]]) -> None:
+    """Act on the database that is set, or else on the embedded one, whether or not it is running."""
+    async with AsyncExitStack() as stack:
+        container = make_container(await up.with_database(settings, stack, share=True), mode=Mode.EMBEDDED)
+        await container.start()
+        stack.push_async_callback(container.close)
+        await act(container)
+
+
+def _complain(line: str) -> int:
+    print(f"parlor: {line}", file=sys.stderr)  # noqa: T201 - the command's own output
+    return 1

@@ -1,0 +1,1 @@
+"""The process that runs tasks and publishes the outboxes."""

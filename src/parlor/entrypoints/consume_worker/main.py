@@ -1,0 +1,150 @@
+"""The worker process: consumer, relay and timers, each of which can be left out, and its own health page."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, nullcontext
+from datetime import timedelta
+from typing import Protocol
+
+import structlog
+from fastapi import FastAPI
+
+from parlor.config import Settings
+from parlor.container import Container, Mode, Role, make_container
+from parlor.core.shared.bus import Inbox, MessageBus, Outboxes
+from parlor.core.shared.feed import Feed
+from parlor.core.tasks.foreign import AdmitForeign
+from parlor.core.tasks.ports import LetterSource, Runs, Upkeep
+from parlor.core.tasks.running import RunAttempt
+from parlor.entrypoints.consume_worker.letters import TakeLetter
+from parlor.entrypoints.consume_worker.relay import Relay
+from parlor.entrypoints.consume_worker.runner import Runner
+from parlor.entrypoints.consume_worker.timers import Timers
+from parlor.entrypoints.http.errors import install_error_handlers
+from parlor.entrypoints.http.health import health_routes
+from parlor.entrypoints.http.middleware import Edge
+from parlor.entrypoints.http.server import bind, make_server
+
+log = structlog.get_logger()
+
+WATCH_EVERY_S = 1.0
+
+
+class Part(Protocol):
+    """What runs in loops of its own, and says when one of them broke."""
+
+    def start(self) -> None: ...
+    def failed(self) -> BaseException | None: ...
+
+
+def make_runner(container: Container) -> Runner:
+    """Make the consumer's side."""
+    settings = container.settings
+    return Runner(
+        inbox=container.get(Inbox),
+        runs=container.get(Runs),
+        admit=container.build(AdmitForeign),
+        run_attempt=container.get(RunAttempt),
+        feed=container.get(Feed),
+        slots=sum(settings.prefetch),
+        lease_s=settings.lease_s,
+    )
+
+
+def make_relay(container: Container) -> Relay:
+    """Make the publisher's side."""
+    return Relay(bus=container.get(MessageBus), outboxes=container.get(Outboxes), feed=container.get(Feed))
+
+
+def make_timers(container: Container) -> Timers:
+    """Make the clock's side."""
+    keep = timedelta(days=container.settings.task_keep_days)
+    return Timers(upkeep=container.get(Upkeep), bus=container.get(MessageBus), keep=keep)
+
+
+@asynccontextmanager
+async def running(
+    container: Container, *, consume: bool, relay: bool, timers: bool
+) -> AsyncIterator[Sequence[Part]]:
+    """Run the parts that are asked for; at the end take no more, drain, and publish what that left."""
+    runner = make_runner(container) if consume else None
+    relaying = make_relay(container) if relay else None
+    timing = make_timers(container) if timers else None
+    parts: list[Part] = [part for part in (runner, relaying, timing) if part is not None]
+    for part in parts:
+        part.start()
+    try:
+        yield parts
+    finally:
+        if runner is not None:
+            await runner.stop(container.settings.drain_s)
+        if timing is not None:
+            await timing.stop()
+        if relaying is not None:
+            await relaying.stop()
+
+
+async def work(settings: Settings, *, consume: bool = True, relay: bool = True, timers: bool = True) -> None:
+    """Work until a signal comes, or a part breaks: then the process ends, and its supervisor starts a new one."""
+    container = make_container(settings, mode=Mode.SERVICES, role=Role.WORKER)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    async with _health_page(container):
+        await container.start()
+        try:
+            async with (
+                _letters(container) if consume else nullcontext(),
+                running(container, consume=consume, relay=relay, timers=timers) as parts,
+            ):
+                log.info("worker_ready", consume=consume, relay=relay, timers=timers)
+                await watch(parts, stopping)
+        finally:
+            await container.close()
+
+
+@asynccontextmanager
+async def _letters(container: Container) -> AsyncIterator[None]:
+    """Take the dead letters into their table."""
+    intake = container.get(LetterSource).into(container.build(TakeLetter))
+    await intake.start()
+    try:
+        yield
+    finally:
+        await intake.close()
+
+
+async def watch(parts: Sequence[Part], stopping: asyncio.Event) -> None:
+    """Wait for the signal; raises what broke a part."""
+    while not stopping.is_set():
+        for part in parts:
+            broken = part.failed()
+            if broken is not None:
+                raise broken
+        try:
+            async with asyncio.timeout(WATCH_EVERY_S):
+                await stopping.wait()
+        except TimeoutError:
+            continue
+
+
+@asynccontextmanager
+async def _health_page(container: Container) -> AsyncIterator[None]:
+    settings = container.settings
+    if settings.worker_port is None:
+        yield
+        return
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.router.routes += health_routes(container).routes
+    app.add_middleware(Edge, settings=settings)
+    install_error_handlers(app)
+    server = make_server(app, settings)
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # the worker has its own
+    page = asyncio.create_task(server._serve(sockets=[bind("0.0.0.0", settings.worker_port)]))  # noqa: S104, SLF001 - for probes from outside; without uvicorn's own signal handlers
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await page

@@ -1,0 +1,99 @@
+"""Outbox to bus: woken by hints, by its own success, or by a poll every 250 ms."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from parlor.core.shared.bus import MessageBus, Outboxes
+from parlor.core.shared.errors import Contended, ParlorError
+from parlor.core.shared.feed import Feed
+from parlor.core.tasks.model import Priority
+
+log = structlog.get_logger()
+
+BATCH = 500
+POLL_S = 0.25
+AWAY_S = 1.0
+ROOM_AGE_S = 0.5
+TASKS_DUE, FACTS_DUE = "outbox.tasks", "outbox.facts"
+
+
+class Relay:
+    """Publishes both outboxes. Any number of relays may run; each row is sent by one at a time."""
+
+    def __init__(self, *, bus: MessageBus, outboxes: Outboxes, feed: Feed) -> None:
+        self._bus = bus
+        self._outboxes = outboxes
+        self._feed = feed
+        self._room: dict[str, tuple[float, int]] = {}
+        self._loops: list[asyncio.Task[None]] = []
+        self._deaf: list[Callable[[], None]] = []
+
+    def start(self) -> None:
+        """Begin to listen and to publish."""
+        for channel, relay in ((TASKS_DUE, self._relay_tasks), (FACTS_DUE, self._relay_facts)):
+            due = asyncio.Event()
+            self._deaf.append(self._feed.listen(channel, lambda _, event=due: event.set()))  # type: ignore[misc]  # a default argument binds the loop's variable
+            self._loops.append(asyncio.create_task(self._keep(relay, due)))
+
+    def failed(self) -> BaseException | None:
+        """What ended one of the loops, if something did."""
+        return next((loop.exception() for loop in self._loops if loop.done() and not loop.cancelled()), None)
+
+    async def stop(self) -> None:
+        """End; what was sent and not yet deleted is sent again by the next relay."""
+        for end in self._deaf:
+            end()
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+
+    async def _keep(self, relay: Callable[[], Awaitable[bool]], due: asyncio.Event) -> None:
+        while True:
+            due.clear()
+            try:
+                more = await relay()
+            except (ParlorError, Contended) as error:
+                log.warning("relay_waits", error=type(error).__name__)
+                await asyncio.sleep(AWAY_S)
+                continue
+            if not more:
+                await _either(due, POLL_S)
+
+    async def _relay_tasks(self) -> bool:
+        """One round over the queues; answers whether another should follow at once."""
+        sent = [await self._relay_queue(queue) for queue in Priority]
+        return any(sent)
+
+    async def _relay_queue(self, queue: str) -> int:
+        room = await self._room_of(queue)
+        if room <= 0:
+            return 0
+        sent = await self._outboxes.relay_tasks(queue, min(BATCH, room), self._bus.send_tasks)
+        asked_at, _ = self._room[queue]
+        self._room[queue] = (asked_at, room - sent)
+        return sent
+
+    async def _room_of(self, queue: str) -> int:
+        """Ask the broker only now and then: between two answers workers only make more room."""
+        now = asyncio.get_running_loop().time()
+        asked_at, room = self._room.get(queue, (0.0, 0))
+        if room <= 0 or now - asked_at > ROOM_AGE_S:
+            room = await self._bus.room(queue)
+            self._room[queue] = (now, room)
+        return room
+
+    async def _relay_facts(self) -> bool:
+        sent = 0
+        for lane in await self._outboxes.busy_lanes():
+            sent += await self._outboxes.relay_facts(lane, BATCH, self._bus.send_facts)
+        return sent > 0
+
+
+async def _either(due: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await due.wait()
+    except TimeoutError:
+        return

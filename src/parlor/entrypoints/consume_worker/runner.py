@@ -1,0 +1,292 @@
+"""Deliveries become runs: claimed in batches, run under their leases, ended in batches, then acknowledged."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import structlog
+
+from parlor.core.shared.bus import Delivery, Inbox
+from parlor.core.shared.errors import Contended, Unavailable
+from parlor.core.shared.feed import Feed
+from parlor.core.shared.ids import TaskId
+from parlor.core.tasks.foreign import AdmitForeign, Refused
+from parlor.core.tasks.model import Attempt, Ending, Failed, Postponed, Progress, Succeeded, Task, TaskError
+from parlor.core.tasks.ports import Runs
+from parlor.core.tasks.running import RunAttempt
+from parlor.core.tasks.waiting import ENDED_CHANNEL, ended_message
+from parlor.entrypoints.consume_worker.context import RunContext
+from parlor.entrypoints.consume_worker.messages import DueRow, read
+
+log = structlog.get_logger()
+
+MOST_IN_A_BATCH = 250
+PROGRESS_EVERY_S = 0.25
+LONG_S = 60
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.05, 2.0
+
+AnswerT = TypeVar("AnswerT")
+
+
+@dataclass(slots=True)
+class Run:
+    """A claimed attempt that has not been stored as ended, with the delivery that waits for it, if it still does."""
+
+    attempt: Attempt
+    delivery: Delivery | None
+    job: asyncio.Task[None] | None = None
+
+
+class Runner:
+    """Runs at most `slots` tasks at once, and claims only what it can start at once."""
+
+    def __init__(
+        self,
+        *,
+        inbox: Inbox,
+        runs: Runs,
+        admit: AdmitForeign,
+        run_attempt: RunAttempt,
+        feed: Feed,
+        slots: int,
+        lease_s: float,
+    ) -> None:
+        self._inbox = inbox
+        self._runs = runs
+        self._admit = admit
+        self._run_attempt = run_attempt
+        self._feed = feed
+        self._slots = slots
+        self._lease_s = lease_s
+        self._held: dict[TaskId, Run] = {}
+        self._endings: list[Ending] = []
+        self._news: dict[TaskId, tuple[int, Progress]] = {}
+        self._ended = asyncio.Event()
+        self._freed = asyncio.Event()
+        self._loops: list[asyncio.Task[None]] = []
+
+    @property
+    def running(self) -> int:
+        """How many runs are held."""
+        return len(self._held)
+
+    def start(self) -> None:
+        """Begin to take, renew, store."""
+        for loop in (self._take(), self._renew(), self._store_endings(), self._store_progress()):
+            self._loops.append(asyncio.create_task(loop))
+
+    def failed(self) -> BaseException | None:
+        """What ended one of the loops, if something did: a mistake of ours, since they outlive any outage."""
+        return next((loop.exception() for loop in self._loops if loop.done() and not loop.cancelled()), None)
+
+    async def stop(self, drain_s: float) -> None:
+        """Take no more, wait for what runs, then give back what still does, its attempt unspent."""
+        await self._inbox.pause()
+        self._loops[0].cancel()
+        jobs = [run.job for run in self._held.values() if run.job is not None]
+        if jobs:
+            await asyncio.wait(jobs, timeout=drain_s)
+        await self._give_back()
+        while self._endings:
+            await self._store_batch()
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+
+    async def _give_back(self) -> None:
+        ended = {ending.task_id for ending in self._endings}
+        left = [run for task_id, run in self._held.items() if task_id not in ended]
+        jobs = [run.job for run in left if run.job is not None]
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+        ended = {ending.task_id for ending in self._endings}
+        left = [run for run in left if run.attempt.task_id in self._held.keys() - ended]
+        if left:
+            await self._runs.give_back({run.attempt.task_id: run.attempt.fence for run in left})
+            await self._settle([run.attempt.task_id for run in left])
+
+    async def _take(self) -> None:
+        while True:
+            while len(self._held) >= self._slots:
+                self._freed.clear()
+                await self._freed.wait()
+            deliveries = await self._inbox.take(self._slots - len(self._held))
+            await self._begin(deliveries)
+
+    async def _begin(self, deliveries: Sequence[Delivery]) -> None:
+        known: dict[TaskId, Delivery] = {}
+        born: list[Task] = []
+        spare: list[Delivery] = []
+        for delivery in deliveries:
+            try:
+                said = read(delivery)
+                task = None if isinstance(said, DueRow) else self._admit(said)
+            except Refused as refused:
+                await _patiently(partial(self._inbox.refuse, delivery, refused.reason, refused.detail))
+                continue
+            task_id = said.task_id if isinstance(said, DueRow) else said.id
+            if task_id in known:
+                spare.append(delivery)
+                continue
+            known[task_id] = delivery
+            if task is not None:
+                born.append(task)
+        await self._claim(known, born, spare)
+
+    async def _claim(
+        self, known: dict[TaskId, Delivery], born: Sequence[Task], spare: list[Delivery]
+    ) -> None:
+        newborn = {task.id for task in born}
+        rows = [task_id for task_id in known if task_id not in newborn]
+        attempts = await self._claimed(rows, born, known) if known else []
+        for attempt in attempts:
+            delivery = known.pop(attempt.task_id)
+            if (
+                attempt.timeout_s > LONG_S
+            ):  # the lease is its durability, so the broker's own timeout never matters
+                spare.append(delivery)
+            self._start(attempt, None if attempt.timeout_s > LONG_S else delivery)
+        await self._inbox.acknowledge([*known.values(), *spare])
+
+    async def _claimed(
+        self, rows: Sequence[TaskId], born: Sequence[Task], known: dict[TaskId, Delivery]
+    ) -> list[Attempt]:
+        """Claim all in one statement; if the database chokes on one of the orders, each by itself."""
+        try:
+            return await _patiently(partial(self._runs.claim, rows, born))
+        except Exception:  # noqa: BLE001 - whatever one message holds, the others must be taken
+            log.exception("claim_failed", tasks=len(rows) + len(born))
+        attempts = await _patiently(partial(self._runs.claim, rows, [])) if rows else []
+        for task in born:
+            try:
+                attempts += await _patiently(partial(self._runs.claim, [], [task]))
+            except Exception as error:  # noqa: BLE001 - this is the one
+                delivery = known.pop(task.id)
+                await self._inbox.refuse(
+                    delivery, "invalid_message", f"It cannot be stored: {type(error).__name__}."
+                )
+        return attempts
+
+    def _start(self, attempt: Attempt, delivery: Delivery | None) -> None:
+        run = self._held[attempt.task_id] = Run(attempt, delivery)
+        run.job = asyncio.create_task(self._run(attempt))
+
+    async def _run(self, attempt: Attempt) -> None:
+        context = RunContext(attempt, self._runs, self._heard)
+        try:
+            ending = await self._run_attempt(attempt, context)
+            if context.opened and isinstance(ending, Succeeded):
+                await context.commit_with(ending)
+                await self._tell([attempt.task_id])
+                await self._settle([attempt.task_id])
+                return
+            await context.abandon()
+        except asyncio.CancelledError:
+            await context.abandon()
+            if _cancelled_from_outside():
+                raise
+            ending = self._run_attempt.again(attempt, "handler_error", "The handler cancelled itself.")
+        except Exception as error:  # noqa: BLE001 - the commit failed: the run has not happened, and is tried again
+            log.warning("finishing_failed", task_id=str(attempt.task_id), error=type(error).__name__)
+            ending = self._run_attempt.again(attempt, "commit_failed", "The result could not be stored.")
+        self._endings.append(ending)
+        self._ended.set()
+
+    def _heard(self, attempt: Attempt, progress: Progress) -> None:
+        self._news[attempt.task_id] = (attempt.fence, progress)
+
+    async def _store_endings(self) -> None:
+        while True:
+            await self._ended.wait()
+            self._ended.clear()
+            while self._endings:
+                await self._store_batch()
+
+    async def _store_batch(self) -> None:
+        batch = self._endings[:MOST_IN_A_BATCH]
+        for ending in batch:
+            self._news.pop(ending.task_id, None)
+        accepted = await self._finished(batch)
+        del self._endings[: len(batch)]
+        await self._settle([ending.task_id for ending in batch])
+        await self._tell(
+            [one.task_id for one in batch if one.task_id in accepted and not isinstance(one, Postponed)]
+        )
+
+    async def _finished(self, batch: Sequence[Ending]) -> set[TaskId]:
+        """Store all in one statement; if the database chokes on one of them, each by itself, and that one as failed."""
+        try:
+            return await _patiently(partial(self._runs.finish, batch))
+        except Exception:
+            log.exception("finish_failed", endings=len(batch))
+            if len(batch) == 1:
+                error = TaskError("invalid_result", "The result cannot be stored.", retryable=False)
+                return await _patiently(
+                    partial(self._runs.finish, [Failed(batch[0].task_id, batch[0].fence, error)])
+                )
+        accepted: set[TaskId] = set()
+        for ending in batch:
+            accepted |= await self._finished([ending])
+        return accepted
+
+    async def _tell(self, ended: Sequence[TaskId]) -> None:
+        if ended:
+            await self._feed.publish(ENDED_CHANNEL, ended_message(ended))
+
+    async def _settle(self, task_ids: Sequence[TaskId]) -> None:
+        runs = [self._held.pop(task_id) for task_id in task_ids if task_id in self._held]
+        self._freed.set()
+        await self._inbox.acknowledge([run.delivery for run in runs if run.delivery is not None])
+
+    async def _renew(self) -> None:
+        """Keep the leases of all that runs; what is no longer ours is cancelled, and its end would be refused."""
+        while True:
+            await asyncio.sleep(self._lease_s / 3)
+            held = {task_id: run.attempt.fence for task_id, run in self._held.items()}
+            if not held:
+                continue
+            try:
+                ours = await self._runs.renew(held)
+            except (Unavailable, Contended) as error:
+                log.warning("renewal_failed", error=type(error).__name__, held=len(held))
+                continue
+            await self._let_go(held.keys() - ours)
+
+    async def _let_go(self, lost: set[TaskId]) -> None:
+        ending = {one.task_id for one in self._endings}
+        for task_id in lost - ending:
+            run = self._held.get(task_id)
+            if run is not None and run.job is not None and not run.job.done():
+                log.warning("lease_lost", task_id=str(task_id), kind=run.attempt.kind)
+                run.job.cancel()
+                await self._settle([task_id])
+
+    async def _store_progress(self) -> None:
+        while True:
+            await asyncio.sleep(PROGRESS_EVERY_S)
+            news, self._news = self._news, {}
+            if news:
+                try:
+                    await self._runs.report(news)
+                except (Unavailable, Contended) as error:
+                    log.warning("progress_not_stored", error=type(error).__name__)
+
+
+def _cancelled_from_outside() -> bool:
+    job = asyncio.current_task()
+    return job is not None and job.cancelling() > 0
+
+
+async def _patiently(call: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
+    """Call until the other side is back: nothing at hand is dropped while a server is away."""
+    wait = FIRST_WAIT_S
+    while True:
+        try:
+            return await call()
+        except (Unavailable, Contended) as error:
+            log.warning("waiting_for_a_server", error=type(error).__name__, wait_s=wait)
+            await asyncio.sleep(wait)
+            wait = min(LONGEST_WAIT_S, wait * 2)

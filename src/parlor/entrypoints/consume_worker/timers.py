@@ -1,0 +1,71 @@
+"""What happens by the clock: due tasks, lost leases, old rows."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+
+from parlor.core.shared.bus import MessageBus
+from parlor.core.shared.errors import Contended, ParlorError
+from parlor.core.tasks.ports import Upkeep
+
+log = structlog.get_logger()
+
+DUE_EVERY_S = 0.25
+REAP_EVERY_S = 2.0
+HOUSEKEEPING_EVERY_S = 300.0
+
+
+class Timers:
+    """Any number of workers may run them: each statement takes what no other has locked."""
+
+    def __init__(self, *, upkeep: Upkeep, bus: MessageBus, keep: timedelta) -> None:
+        self._upkeep = upkeep
+        self._bus = bus
+        self._keep = keep
+        self._loops: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin all three."""
+        rounds = (
+            (DUE_EVERY_S, self._release),
+            (REAP_EVERY_S, self._reap),
+            (HOUSEKEEPING_EVERY_S, self._forget),
+        )
+        for every_s, call in rounds:
+            self._loops.append(asyncio.create_task(_every(every_s, call)))
+
+    def failed(self) -> BaseException | None:
+        """What ended one of the loops, if something did."""
+        return next((loop.exception() for loop in self._loops if loop.done() and not loop.cancelled()), None)
+
+    async def stop(self) -> None:
+        """End; every round is one transaction, so nothing is left half done."""
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+
+    async def _release(self) -> None:
+        while await self._upkeep.release_due():
+            pass
+
+    async def _reap(self) -> None:
+        reaped = await self._upkeep.reap(await self._bus.idle_queues())
+        if reaped.put_back or reaped.given_up or reaped.republished:
+            log.warning(
+                "reaped", put_back=reaped.put_back, given_up=reaped.given_up, republished=reaped.republished
+            )
+
+    async def _forget(self) -> None:
+        while await self._upkeep.forget_ended(self._keep):
+            pass
+
+
+async def _every(seconds: float, call: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await call()
+        except (ParlorError, Contended) as error:
+            log.warning("timer_waits", error=type(error).__name__)
+        await asyncio.sleep(seconds)

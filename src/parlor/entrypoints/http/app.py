@@ -1,0 +1,58 @@
+"""The HTTP application: routes of every context behind one edge."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+
+from parlor.container import Container
+from parlor.core.identity.use_cases import Authenticate
+from parlor.entrypoints.http.docs_pages import install_docs
+from parlor.entrypoints.http.errors import install_error_handlers
+from parlor.entrypoints.http.health import health_routes
+from parlor.entrypoints.http.identity import identity_routes
+from parlor.entrypoints.http.middleware import Edge
+from parlor.entrypoints.http.openapi import install_openapi
+from parlor.entrypoints.http.tasks import task_routes
+
+DESCRIPTION = "Accounts, parties, chats and background tasks. Errors are RFC 9457 problems; times are UTC."
+
+
+def make_app(container: Container, *, owns_container: bool = True) -> FastAPI:
+    """Make the application; it starts and closes the container unless somebody else does."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if owns_container:
+            await container.start()
+        try:
+            yield
+        finally:
+            if owns_container:
+                await container.close()
+
+    app = FastAPI(
+        title="Parlor",
+        version=version("parlor"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry={"metrics": False, "logs": False},  # ours are better, and theirs would show bodies
+    )
+    _install(app, container)
+    return app
+
+
+def _install(app: FastAPI, container: Container) -> None:
+    app.state.authenticate = container.build(Authenticate)
+    # Their routes are taken over as they are: an included router would match each request twice.
+    for routes in (identity_routes(container), task_routes(container), health_routes(container)):
+        app.router.routes += routes.routes
+    if container.settings.docs_shown:
+        install_docs(app)
+    app.add_middleware(Edge, settings=container.settings)
+    install_error_handlers(app)
+    install_openapi(app)

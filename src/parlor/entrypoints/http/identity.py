@@ -1,0 +1,141 @@
+"""Accounts: register, log in, refresh, log out, and who one is."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from parlor.container import Container
+from parlor.core.identity.model import (
+    DISPLAY_NAME_LENGTH,
+    EMAIL_LENGTH,
+    PASSWORD_LENGTH,
+    Client,
+    EmailTaken,
+    InvalidCredentials,
+    InvalidGrant,
+    UserStatus,
+)
+from parlor.core.identity.use_cases import LogIn, LogOut, LogoutScope, Refresh, Register
+from parlor.core.shared.errors import Busy
+from parlor.entrypoints.http.answers import etag, shown
+from parlor.entrypoints.http.auth import CurrentPrincipal
+from parlor.entrypoints.http.call import call_of
+from parlor.entrypoints.http.openapi import OWN, PUBLIC, needs
+from parlor.entrypoints.http.routing import api_router
+from parlor.entrypoints.http.schemas import Body, OneLine, Shown, ShownTime, SortedWords, Words
+
+MAX_TOKEN = 512
+MAX_USER_AGENT = 256
+
+Email = Annotated[
+    OneLine, Field(min_length=EMAIL_LENGTH[0], max_length=EMAIL_LENGTH[1], examples=["ada@example.org"])
+]
+Password = Annotated[OneLine, Field(min_length=PASSWORD_LENGTH[0], max_length=PASSWORD_LENGTH[1])]
+DisplayName = Annotated[Words, Field(min_length=DISPLAY_NAME_LENGTH[0], max_length=DISPLAY_NAME_LENGTH[1])]
+
+
+class Registration(Body):
+    """A new account; without a name it gets the first part of the address."""
+
+    email: Email
+    password: Password
+    display_name: DisplayName | None = None
+
+
+class Login(Body):
+    """What one logs in with."""
+
+    email: Email
+    password: Annotated[OneLine, Field(min_length=1, max_length=PASSWORD_LENGTH[1])]
+
+
+class RefreshRequest(Body):
+    """The newest refresh token of a session."""
+
+    refresh_token: Annotated[OneLine, Field(min_length=1, max_length=MAX_TOKEN)]
+
+
+class UserShown(Shown):
+    """A user, as they see themselves."""
+
+    id: UUID
+    email: str
+    email_verified: bool
+    display_name: str
+    roles: SortedWords
+    status: UserStatus
+    created_at: ShownTime
+    updated_at: ShownTime
+    version: int
+
+
+class TokenPairShown(Shown):
+    """An access token, and the token that brings the next pair; lives in seconds."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - a scheme's name
+    expires_in: int
+    refresh_token: str
+    refresh_expires_in: int
+
+
+def identity_routes(container: Container) -> APIRouter:
+    """Make the routes of this context; the hottest one first."""
+    routes = api_router("identity")
+    register_user = container.command(Register)
+    open_session = container.command(LogIn)
+    rotate = container.command(Refresh)
+    end_sessions = container.command(LogOut)
+
+    @routes.get("/users/me", response_model=UserShown, openapi_extra=needs(OWN))
+    async def me(principal: CurrentPrincipal) -> Response:
+        """Tell who one is."""
+        user = UserShown.model_validate(principal.user)
+        return shown(user, headers={"ETag": etag(user.version)})
+
+    @routes.post(
+        "/auth/register",
+        status_code=201,
+        response_model=UserShown,
+        openapi_extra=needs(PUBLIC, EmailTaken, Busy),
+    )
+    async def register(body: Registration) -> Response:
+        """Make an account with the role `user`."""
+        user = await register_user(email=body.email, password=body.password, display_name=body.display_name)
+        return shown(UserShown.model_validate(user), status=201, headers={"ETag": etag(user.version)})
+
+    @routes.post(
+        "/auth/login", response_model=TokenPairShown, openapi_extra=needs(PUBLIC, InvalidCredentials, Busy)
+    )
+    async def log_in(body: Login, request: Request) -> Response:
+        """Open a session with the right password; an unknown address gets the same answer as a wrong one."""
+        pair = await open_session(email=body.email, password=body.password, client=client_of(request))
+        return shown(TokenPairShown.model_validate(pair))
+
+    @routes.post("/auth/refresh", response_model=TokenPairShown, openapi_extra=needs(PUBLIC, InvalidGrant))
+    async def refresh(body: RefreshRequest) -> Response:
+        """Take the session's refresh token, give the next pair; a used-up token ends the session."""
+        return shown(TokenPairShown.model_validate(await rotate(refresh_token=body.refresh_token)))
+
+    @routes.post("/auth/logout", status_code=204, openapi_extra=needs(OWN))
+    async def log_out(principal: CurrentPrincipal, scope: LogoutScope = LogoutScope.THIS) -> Response:
+        """End this session, the others, or all and every token with them."""
+        await end_sessions(principal, scope=scope)
+        return Response(status_code=204)
+
+    return routes
+
+
+def client_of(request: Request) -> Client:
+    """Tell where a request comes from, in words that may be stored and shown."""
+    address = request.scope.get("client")
+    agent = call_of(request.scope).header(b"user-agent")
+    return Client(ip=address[0] if address else None, user_agent=agent and _printable(agent))
+
+
+def _printable(text: str) -> str:
+    return "".join(character for character in text if character.isprintable())[:MAX_USER_AGENT]

@@ -1,0 +1,104 @@
+"""What fields of bodies may hold, and how times and lists are written."""
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+from parlor.entrypoints.http.validation import OWN_WORDS
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?", re.ASCII)
+
+
+class Body(BaseModel):
+    """What a client sends: known fields only, and no type stands in for another."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class Shown(BaseModel):
+    """What a client gets, read from the entity's or view's attributes."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+def refused(code: str) -> PydanticCustomError:
+    """Make the error that a validator raises: one of our own codes."""
+    return PydanticCustomError(code, OWN_WORDS[code])
+
+
+def _one_line(text: str) -> str:
+    if _CONTROL.search(text):
+        raise refused("control_character")
+    return text
+
+
+def _visible(text: str) -> str:
+    if not text.strip():
+        raise refused("blank")
+    return text
+
+
+def _time(value: object) -> datetime:
+    if not isinstance(value, str) or not _TIME.fullmatch(value):
+        raise refused("invalid_time")
+    try:
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            raise refused("time_zone_needed")
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise error if isinstance(error, PydanticCustomError) else refused("invalid_time") from None
+
+
+def write_time(moment: datetime) -> str:
+    """Write a time as RFC 3339 in UTC, always to the microsecond."""
+    here = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return here.isoformat(timespec="microseconds")[: -len("+00:00")] + "Z"
+
+
+def _sorted(words: Iterable[str]) -> list[str]:
+    return sorted(words)
+
+
+_TIME_SCHEMA: dict[str, Any] = {"type": "string", "format": "date-time"}
+
+OneLine = Annotated[str, AfterValidator(_one_line)]
+Words = Annotated[str, AfterValidator(_one_line), AfterValidator(_visible)]
+GivenTime = Annotated[datetime, BeforeValidator(_time), WithJsonSchema(_TIME_SCHEMA)]
+ShownTime = Annotated[datetime, PlainSerializer(write_time), WithJsonSchema(_TIME_SCHEMA)]
+SortedWords = Annotated[list[str], BeforeValidator(_sorted)]
+
+
+class ProblemFlaw(BaseModel):
+    """One thing wrong with a request."""
+
+    pointer: str = Field(
+        description="A JSON pointer into the body, or `query:limit`, `path:id`, `header:Name`."
+    )
+    code: str
+    detail: str
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457); `errors` only with 422."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str = Field(description="A stable word to switch on; `docs/problems.md` lists all of them.")
+    request_id: str
+    errors: list[ProblemFlaw] | None = None

@@ -1,0 +1,151 @@
+"""uvicorn with the limits that it lacks: a deadline and a size for the head of a request."""
+
+import asyncio
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from parlor.config import Settings
+from parlor.core.shared.errors import ParlorError
+from parlor.entrypoints.http.call import new_request_id
+from parlor.entrypoints.http.errors import PROBLEM, BadRequest, HeadTooLarge, problem_json, status_of
+from parlor.entrypoints.http.middleware import common_headers
+
+MAX_HEAD_BYTES = 65_536
+MAX_CONNECTIONS = 10_000  # each WebSocket is one; beyond it uvicorn answers 503
+KEEP_ALIVE_S = 15
+
+
+class HeadTimeoutProtocol(HttpToolsProtocol):
+    """Closes connections that owe us the rest of something: a head, or a body whose answer has been given."""
+
+    settings: Settings
+    _deadline: asyncio.TimerHandle | None = None
+    _head_bytes = 0
+    _in_body = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Begin to wait for the first head."""
+        super().connection_made(transport)
+        self._expect()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; while no request is being answered they must add up to something in time."""
+        if not self._answering():
+            self._expect()
+        if not self._in_body:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse(HeadTooLarge())
+
+    def on_headers_complete(self) -> None:
+        """Stop waiting: what follows is the application's, with limits of its own."""
+        self._satisfied()
+        self._in_body = True
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Stop waiting for the rest of a body that nobody read."""
+        self._satisfied()
+        self._in_body = False
+        super().on_message_complete()
+
+    def on_message_begin(self) -> None:
+        """Begin to wait for a head that follows another request in the same bytes."""
+        super().on_message_begin()
+        self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the deadline with the connection."""
+        self._satisfied()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words; ours say the same
+        """Answer what is no HTTP with a problem, too."""
+        self._refuse(BadRequest())
+
+    def _answering(self) -> bool:
+        cycle = self.cycle  # None before the first request, whatever uvicorn declares
+        return cycle is not None and not cycle.response_complete  # type: ignore[redundant-expr]
+
+    def _expect(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(self.settings.header_timeout_s, self._late)
+
+    def _satisfied(self) -> None:
+        self._head_bytes = 0
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _late(self) -> None:
+        self._deadline = None
+        if self._answering():
+            self._expect()  # a pipelined head waits behind an answer that may take its time
+        else:
+            self.transport.close()
+
+    def _refuse(self, error: ParlorError) -> None:
+        if self.transport.is_closing():
+            return
+        request_id = new_request_id()
+        body = problem_json(error, request_id)
+        headers = [
+            *self.server_state.default_headers,
+            *common_headers(self.settings),
+            (b"x-request-id", request_id.encode()),
+            (b"content-type", PROBLEM.encode()),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        head = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+        self.transport.write(STATUS_LINE[status_of(type(error))] + head + b"\r\n" + body)
+        self.transport.close()
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take the address, before anything is started; ends the process with one line where it is taken."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        if sys.platform != "win32":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise SystemExit(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
+    listener.set_inheritable(False)
+    return listener
+
+
+def make_server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
+    """Make a server that `serve(sockets=…)` runs, and `should_exit` ends."""
+    limited = type("Protocol", (HeadTimeoutProtocol,), {"settings": settings})
+    options: dict[str, Any] = {
+        "http": limited,
+        "loop": "none" if sys.platform == "win32" else "uvloop",
+        "lifespan": "on",
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,
+        "limit_concurrency": MAX_CONNECTIONS,
+        "timeout_keep_alive": KEEP_ALIVE_S,
+        "timeout_graceful_shutdown": max(1, round(settings.drain_s)),
+    }
+    return uvicorn.Server(uvicorn.Config(app, **options))
+
+
+def serve(
+    app: ASGIApp, host: str, port: int, settings: Settings, sockets: Sequence[socket.socket] | None = None
+) -> None:
+    """Serve until a signal comes."""
+    listeners = list(sockets) if sockets is not None else [bind(host, port)]
+    make_server(app, settings).run(sockets=listeners)

@@ -1,0 +1,120 @@
+"""Tasks: order one, watch it, read what became of it."""
+
+from functools import cache
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from parlor.container import Container
+from parlor.core.shared.actor import Actor
+from parlor.core.shared.errors import IdempotencyInProgress, IdempotencyKeyReused
+from parlor.core.shared.ids import TaskId
+from parlor.core.shared.paging import DEFAULT_LIMIT
+from parlor.core.tasks.kinds import Kinds, UnknownKind
+from parlor.core.tasks.model import TaskStatus, UniqueKeyTaken
+from parlor.core.tasks.ports import TaskViews
+from parlor.core.tasks.use_cases import Enqueued, EnqueueTask
+from parlor.core.tasks.waiting import WaitForEnd
+from parlor.entrypoints.http.answers import etag, shown, viewed
+from parlor.entrypoints.http.auth import CurrentActor
+from parlor.entrypoints.http.call import call_of
+from parlor.entrypoints.http.idempotency import PARAMETER, REPLAYED, InvalidIdempotencyKey, once_key
+from parlor.entrypoints.http.openapi import OWN, SIGNED_IN, needs
+from parlor.entrypoints.http.paging import Cursor, Cursors, InvalidCursor, Limit
+from parlor.entrypoints.http.routing import BASE, api_router
+from parlor.entrypoints.http.schemas import OneLine
+from parlor.entrypoints.http.task_schemas import (
+    KIND_LENGTH,
+    DeadLetterPage,
+    KindPage,
+    OrderBody,
+    TaskPage,
+    TaskShown,
+    kind_page,
+)
+
+LONGEST_WAIT_S = 30
+
+KindFilter = Annotated[OneLine | None, Query(min_length=KIND_LENGTH[0], max_length=KIND_LENGTH[1])]
+Wait = Annotated[int, Query(ge=0, le=LONGEST_WAIT_S, description="Seconds to wait for the task's end.")]
+
+ORDER_EXTRA = needs(
+    "tasks:create",
+    UnknownKind,
+    UniqueKeyTaken,
+    IdempotencyKeyReused,
+    IdempotencyInProgress,
+    InvalidIdempotencyKey,
+) | {"parameters": [PARAMETER]}
+LIVES: dict[int | str, dict[str, Any]] = {
+    200: {"model": TaskShown, "description": "A live task has this unique key."}
+}
+
+
+def task_routes(container: Container) -> APIRouter:
+    """Make the routes of this context."""
+    routes = api_router("tasks")
+    enqueue_task = container.command(EnqueueTask)
+    wait_for_end = container.build(WaitForEnd)
+    views = container.get(TaskViews)
+    task_cursors = Cursors("tasks", container.settings.secrets)
+    letter_cursors = Cursors("dead-letters", container.settings.secrets)
+    described = cache(lambda: kind_page(container.get(Kinds)))
+
+    @routes.get("/tasks/{task_id}", response_model=TaskShown, openapi_extra=needs(OWN))
+    async def get_task(task_id: UUID, actor: CurrentActor, wait: Wait = 0) -> Response:
+        """Read a task; with `wait`, once it has ended or so many seconds have passed."""
+        await wait_for_end(actor, TaskId(task_id), seconds=wait)
+        return viewed(await views.one(actor, TaskId(task_id)))
+
+    @routes.post(
+        "/tasks", status_code=202, response_model=TaskShown, responses=LIVES, openapi_extra=ORDER_EXTRA
+    )
+    async def enqueue(body: OrderBody, request: Request, actor: CurrentActor) -> Response:
+        """Order a task: 202 for a new one, 200 with the live one that has its unique key."""
+        order = body.order(traceparent=call_of(request.scope).traceparent)
+        enqueued = await enqueue_task(actor, order, once=once_key(request, actor))
+        return await _answer(views, actor, enqueued)
+
+    @routes.get("/tasks", response_model=TaskPage, openapi_extra=needs(OWN, InvalidCursor))
+    async def list_tasks(
+        actor: CurrentActor,
+        status: TaskStatus | None = None,
+        kind: KindFilter = None,
+        limit: Limit = DEFAULT_LIMIT,
+        cursor: Cursor = None,
+    ) -> Response:
+        """List one's tasks, newest first; `tasks:manage` sees everybody's."""
+        page = task_cursors.request(limit, cursor)
+        return task_cursors.answer(await views.page(actor, page, status=status, kind=kind))
+
+    @routes.get("/task-kinds", response_model=KindPage, openapi_extra=needs(SIGNED_IN))
+    async def list_task_kinds(_: CurrentActor) -> Response:
+        """List the kinds of tasks, with the JSON Schemas of their payloads and results."""
+        return shown(described())
+
+    @routes.get(
+        "/dead-letters", response_model=DeadLetterPage, openapi_extra=needs("tasks:manage", InvalidCursor)
+    )
+    async def list_dead_letters(
+        actor: CurrentActor, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+    ) -> Response:
+        """List the messages that could not be taken, newest first."""
+        actor.must("tasks:manage")
+        return letter_cursors.answer(await views.dead_letters(actor, letter_cursors.request(limit, cursor)))
+
+    return routes
+
+
+async def _answer(views: TaskViews, actor: Actor, enqueued: Enqueued) -> Response:
+    """Answer with the task as it is now; a new one is at hand and needs no query."""
+    headers = {"Location": f"{BASE}/tasks/{enqueued.task_id}"}
+    if enqueued.task is not None:
+        task = TaskShown.model_validate(enqueued.task)
+        return shown(task, status=enqueued.status, headers={"ETag": etag(task.version), **headers})
+    if enqueued.replayed:
+        headers |= REPLAYED
+    return viewed(await views.one(actor, enqueued.task_id), status=enqueued.status, headers=headers)

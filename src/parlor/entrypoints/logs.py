@@ -1,0 +1,56 @@
+"""Log lines: JSON for machines, colours in a terminal. Ids and numbers, never bodies, passwords or tokens."""
+
+import logging
+import sys
+from typing import Any
+
+import orjson
+import structlog
+from structlog.tracebacks import ExceptionDictTransformer
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+CONSOLE = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+QUIET = ("httpx", "httpcore", "aio_pika", "aiormq", "alembic", "uvicorn.access")
+
+
+def configure(level: str) -> None:
+    """Set up structlog, and send what libraries say through the same pipe; theirs begins at warnings."""
+    terminal = sys.stderr.isatty()
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, *_rendering(terminal=terminal)],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr)
+        if terminal
+        else structlog.BytesLoggerFactory(sys.stderr.buffer),
+        cache_logger_on_first_use=True,
+    )
+    _take_in_libraries(shared, terminal=terminal)
+
+
+def _rendering(*, terminal: bool) -> list[Any]:
+    if terminal:
+        return [CONSOLE]
+    return [
+        # Without locals: they hold tokens, passwords and bodies.
+        structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+        structlog.processors.JSONRenderer(serializer=lambda value, **_: orjson.dumps(value, default=str)),
+    ]
+
+
+def _take_in_libraries(shared: list[Any], *, terminal: bool) -> None:
+    last = CONSOLE if terminal else structlog.processors.JSONRenderer()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,115 @@
+"""A container without adapters: commands answer what a test says, ports are what it puts there."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import httpx
+
+from parlor.config import Settings
+from parlor.container import Container
+from parlor.core.identity.model import InvalidToken, UserStatus
+from parlor.core.identity.ports import Snapshot
+from parlor.core.identity.use_cases import Authenticate, Principal
+from parlor.core.shared.actor import Actor, ActorKind
+from parlor.core.shared.health import Part
+from parlor.core.shared.ids import SessionId, UserId, uuid7
+from parlor.core.tasks.ports import TaskViews
+from parlor.core.tasks.waiting import Ends, WaitForEnd
+from parlor.entrypoints.http.app import make_app
+
+TOKEN = "good-token"
+WHEN = datetime(2026, 1, 1, 12, 30, 0, 123456, tzinfo=UTC)
+USER_PERMISSIONS = frozenset({"tasks:create"})
+
+
+def a_snapshot(permissions: frozenset[str] = USER_PERMISSIONS) -> Snapshot:
+    session = SessionId(uuid7())
+    return Snapshot(
+        id=UserId(uuid7()),
+        email="ada@example.org",
+        email_verified=False,
+        display_name="Ada",
+        roles=("user",),
+        permissions=permissions,
+        status=UserStatus.ACTIVE,
+        epoch=0,
+        sessions=frozenset({session}),
+        created_at=WHEN,
+        updated_at=WHEN,
+        version=3,
+    )
+
+
+def a_principal(permissions: frozenset[str] = USER_PERMISSIONS) -> Principal:
+    user = a_snapshot(permissions)
+    actor = Actor(kind=ActorKind.USER, id=user.id, user_id=user.id, permissions=permissions)
+    return Principal(actor=actor, user=user, session_id=next(iter(user.sessions)))
+
+
+@dataclass(slots=True)
+class FakeAuthenticate:
+    """Knows one token."""
+
+    principal: Principal
+    asked: list[str] = field(default_factory=list)
+
+    async def __call__(self, token: str) -> Principal:
+        self.asked.append(token)
+        if token != TOKEN:
+            raise InvalidToken
+        return self.principal
+
+
+@dataclass(slots=True)
+class FakeContainer:
+    """What `make_app` needs of a container."""
+
+    settings: Settings
+    authenticate: FakeAuthenticate = field(default_factory=lambda: FakeAuthenticate(a_principal()))
+    commands: dict[object, Callable[..., Awaitable[Any]]] = field(default_factory=dict)
+    ports: dict[object, object] = field(default_factory=dict)
+    health: Mapping[str, Part] = field(default_factory=dict)
+    life: list[str] = field(default_factory=list)
+
+    def command(self, use_case: object) -> Callable[..., Awaitable[Any]]:
+        async def run(*args: Any, **fields: Any) -> Any:
+            return await self.commands[use_case](*args, **fields)
+
+        return run
+
+    def build(self, use_case: object) -> object:
+        if use_case is Authenticate:
+            return self.authenticate
+        assert use_case is WaitForEnd
+        return WaitForEnd(cast("TaskViews", self.get(TaskViews)), cast("Ends", self.get(Ends)))
+
+    def get(self, port: object) -> object:
+        return self.ports.get(port)
+
+    async def start(self) -> None:
+        self.life.append("started")
+
+    async def close(self) -> None:
+        self.life.append("closed")
+
+    async def parts(self) -> Mapping[str, Part]:
+        return self.health
+
+
+def settings_for_tests(**given: object) -> Settings:
+    return Settings(_env_file=None, **{"PARLOR_ENV": "test", **given})  # type: ignore[arg-type]
+
+
+def as_container(fake: FakeContainer) -> Container:
+    return cast("Container", fake)
+
+
+def a_client(fake: FakeContainer, **headers: str) -> httpx.AsyncClient:
+    """Talk to the application that stands on this container."""
+    transport = httpx.ASGITransport(make_app(as_container(fake)))
+    return httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers)
+
+
+SIGNED_IN = {"authorization": f"Bearer {TOKEN}"}
