@@ -61,7 +61,7 @@ from parlor.core.shared.clock import Clock, system_clock
 from parlor.core.shared.feed import Feed
 from parlor.core.shared.health import Part
 from parlor.core.shared.work import UnitOfWork
-from parlor.core.tasks.foreign import Producers
+from parlor.core.tasks.foreign import AdmitForeign, Producers
 from parlor.core.tasks.http_request import HttpRequestHandler
 from parlor.core.tasks.kinds import Kinds
 from parlor.core.tasks.model import Priority
@@ -228,12 +228,10 @@ class Container:
         self._register(Kinds, kinds)
         self._register(Runs, runs)
         self._register(Upkeep, upkeep)
-        self._register(
-            Producers,
-            Producers(
-                kinds=None if listed is None else frozenset(listed), trusted=self.settings.trust_producers
-            ),
+        producers = Producers(
+            kinds=None if listed is None else frozenset(listed), trusted=self.settings.trust_producers
         )
+        self._register(AdmitForeign, AdmitForeign(kinds, producers))
         self._register(RunAttempt, RunAttempt(kinds=kinds, jitter=random.SystemRandom().random))
         self._register(Ends, FeedEnds(self.get(Feed)))
 

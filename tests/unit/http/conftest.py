@@ -1,16 +1,38 @@
-"""An application over a fake container, and a client of it."""
+"""An application over a fake container, and clients of it."""
 
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
-from tests.fakes.container import SIGNED_IN, FakeContainer, a_client, settings_for_tests
+from parlor.core.tasks.kinds import Kinds
+from parlor.core.tasks.ports import TaskViews
+from parlor.core.tasks.use_cases import EnqueueTask
+from parlor.core.tasks.waiting import Ends
+from tests.fakes.container import SIGNED_IN, FakeContainer, a_client, a_principal, settings_for_tests
+from tests.unit.http.task_fakes import Enqueue, FakeHandler, FakePayloads, FakeViews, HintedEnds
 
 
 @pytest.fixture
-def fake() -> FakeContainer:
-    return FakeContainer(settings_for_tests(PARLOR_MAX_BODY_BYTES=4096))
+def views() -> FakeViews:
+    return FakeViews()
+
+
+@pytest.fixture
+def enqueue() -> Enqueue:
+    return Enqueue()
+
+
+@pytest.fixture
+def fake(views: FakeViews, enqueue: Enqueue) -> FakeContainer:
+    handlers = {kind: FakeHandler(kind, need) for kind, need in {"b": "tasks:create:b", "a": None}.items()}
+    ports: dict[object, object] = {
+        TaskViews: views,
+        Ends: HintedEnds(),
+        Kinds: Kinds(handlers, FakePayloads()),  # type: ignore[arg-type]  # what the route asks of them
+    }
+    settings = settings_for_tests(PARLOR_MAX_BODY_BYTES=4096)
+    return FakeContainer(settings, ports=ports, commands={EnqueueTask: enqueue})
 
 
 @pytest.fixture
@@ -23,5 +45,13 @@ async def client(fake: FakeContainer) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture
 async def ada(fake: FakeContainer) -> AsyncIterator[httpx.AsyncClient]:
     """Sign a user in."""
+    async with a_client(fake, **SIGNED_IN) as client:
+        yield client
+
+
+@pytest.fixture
+async def manager(fake: FakeContainer) -> AsyncIterator[httpx.AsyncClient]:
+    """Sign somebody in who manages tasks."""
+    fake.authenticate.principal = a_principal(frozenset({"tasks:manage"}))
     async with a_client(fake, **SIGNED_IN) as client:
         yield client

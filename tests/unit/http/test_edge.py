@@ -38,7 +38,9 @@ async def test_two_requests_have_two_ids(client: AsyncClient) -> None:
     assert one.headers["x-request-id"] != other.headers["x-request-id"]
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/api/v1/users/me", "/nothing", "/openapi.json", "/api/v1/auth/login"])
+@pytest.mark.parametrize(
+    "path", ["/healthz", "/api/v1/users/me", "/nothing", "/openapi.json", "/api/v1/auth/login"]
+)
 async def test_every_answer_has_the_security_headers(client: AsyncClient, path: str) -> None:
     headers = (await client.get(path)).headers
     assert headers["x-content-type-options"] == "nosniff"
@@ -61,7 +63,9 @@ async def test_an_announced_body_over_the_limit_is_too_large(client: AsyncClient
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
 
 
-async def test_a_chunked_body_over_the_limit_is_too_large_and_not_read_to_its_end(client: AsyncClient) -> None:
+async def test_a_chunked_body_over_the_limit_is_too_large_and_not_read_to_its_end(
+    client: AsyncClient,
+) -> None:
     sent = []
 
     async def endless() -> AsyncIterator[bytes]:
@@ -125,7 +129,9 @@ async def answered(fake: FakeContainer, receive: object) -> list[Message]:
 async def test_a_request_is_one_line_without_query_or_body(client: AsyncClient) -> None:
     sent = {"email": "secret@example.org", "password": "x"}
     with capture_logs() as lines:
-        await client.post("/api/v1/auth/login?ticket=secret", json={**sent, "more": 1}, headers={"x-request-id": "r1"})
+        await client.post(
+            "/api/v1/auth/login?ticket=secret", json={**sent, "more": 1}, headers={"x-request-id": "r1"}
+        )
     assert len(lines) == 1
     line = lines[0]
     assert line.pop("duration_ms") >= 0
@@ -163,7 +169,11 @@ async def test_an_unexpected_error_is_logged_once_with_its_traceback(
     with capture_logs() as lines:
         answer = await client.post("/api/v1/auth/login", json=LOGIN)
     error, request = lines
-    assert (error["event"], error["error"], error["exc_info"]) == ("unexpected_error", "ZeroDivisionError", True)
+    assert (error["event"], error["error"], error["exc_info"]) == (
+        "unexpected_error",
+        "ZeroDivisionError",
+        True,
+    )
     assert error["request_id"] == request["request_id"] == answer.headers["x-request-id"]
     assert (request["status"], request["code"]) == (500, "internal_error")
 
@@ -217,7 +227,9 @@ async def test_a_configured_origin_may_ask_first(shared: AsyncClient) -> None:
     assert "PATCH" in answer.headers["access-control-allow-methods"]
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "https://app.example.evil", "http://app.example"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "https://app.example.evil", "http://app.example"]
+)
 async def test_a_foreign_origin_gets_nothing(shared: AsyncClient, origin: str) -> None:
     asked = await shared.options("/api/v1/tasks", headers={**PREFLIGHT, "origin": origin})
     answer = await shared.get("/healthz", headers={"origin": origin})

@@ -157,7 +157,12 @@ async def test_no_refresh_token_is_of_that_shape(client: AsyncClient, token: Any
 
 @pytest.mark.parametrize(
     ("query", "scope"),
-    [("", LogoutScope.THIS), ("?scope=this", LogoutScope.THIS), ("?scope=others", LogoutScope.OTHERS), ("?scope=all", LogoutScope.ALL)],
+    [
+        ("", LogoutScope.THIS),
+        ("?scope=this", LogoutScope.THIS),
+        ("?scope=others", LogoutScope.OTHERS),
+        ("?scope=all", LogoutScope.ALL),
+    ],
 )
 async def test_logging_out_ends_what_was_asked(
     fake: FakeContainer, ada: AsyncClient, query: str, scope: LogoutScope

@@ -108,7 +108,8 @@ def test_texts_come_in_nfc_and_everything_else_as_it_is(sent: str, read: Any) ->
 
 
 @pytest.mark.parametrize(
-    "media", ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin-1", "json", ""]
+    "media",
+    ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin-1", "json", ""],
 )
 async def test_another_media_type_is_refused(client: AsyncClient, media: str) -> None:
     answer = await posted(client, b"{}", **{"content-type": media})
@@ -121,7 +122,13 @@ async def test_a_body_without_a_media_type_is_refused(client: AsyncClient) -> No
 
 
 @pytest.mark.parametrize(
-    "media", ["application/json", "Application/JSON", "application/json; charset=UTF-8", 'application/json;charset="utf-8"']
+    "media",
+    [
+        "application/json",
+        "Application/JSON",
+        "application/json; charset=UTF-8",
+        'application/json;charset="utf-8"',
+    ],
 )
 async def test_json_is_known_by_its_media_type(client: AsyncClient, media: str) -> None:
     assert (await posted(client, b"{}", **{"content-type": media})).status_code == 422

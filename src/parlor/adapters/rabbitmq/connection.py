@@ -132,6 +132,7 @@ class Line:
         self.channel: Channel | None = None
         self._prepare = prepare
         self._lost = lost
+        self._opened: Channel | None = None
         self._given_up: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._closings: set[asyncio.Task[None]] = set()
@@ -148,19 +149,19 @@ class Line:
 
     def replace(self, channel: Channel) -> None:
         """Give this channel up, of which nobody knows any more what has reached the broker, for another."""
-        if channel is self.channel and self._given_up is not None and not self._given_up.done():
+        if channel is self._opened and self._given_up is not None and not self._given_up.done():
             self.channel = None
             self._given_up.set_result(None)
 
     async def _open(self) -> None:
         connection = await self.link.connection()
         await connection.channels.ready()  # a blocked one answers nothing
-        channel = await open_channel(connection.channels)
+        self._opened = channel = await open_channel(connection.channels)
         self._given_up = asyncio.get_running_loop().create_future()
         try:
             if self._prepare is not None:
                 await self._prepare(channel, connection.wire.sieve)
-            self.channel = channel
+            self.channel = None if self._given_up.done() else channel
             cause = await first(channel.closing, self._given_up)
             log.info("rabbitmq_channel_lost", cause=repr(cause))
             if isinstance(cause, ChannelNotFoundEntity):

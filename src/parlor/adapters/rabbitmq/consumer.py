@@ -37,7 +37,6 @@ class RabbitInbox:
         prefetch: Sequence[int] = PREFETCH,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._link = link
         self._outlet = outlet
         self._names = Names(link.namespace)
         self._prefetch = dict(zip(QUEUES, prefetch, strict=True))
@@ -93,9 +92,14 @@ class RabbitInbox:
             self._refusals.add(refusing)
             refusing.add_done_callback(self._refusals.discard)
 
+    @property
+    def ready(self) -> bool:
+        """Whether the queues are being consumed."""
+        return self._line.channel is not None
+
     async def healthy(self) -> bool:
-        """Whether deliveries come: not without a connection, nor when a queue has messages and sends none."""
-        return self._link.up and not any([await self._stalls(queue) for queue in QUEUES])
+        """Whether deliveries come: not without a channel, nor when a queue has messages and sends none."""
+        return self.ready and not any([await self._stalls(queue) for queue in QUEUES])
 
     async def _move(self, delivery: Delivery, letter: Outgoing) -> bool:
         moved = all(await self._outlet.publish([letter]))

@@ -50,6 +50,11 @@ class Outlet:
         """Close the channel; what was not confirmed counts as not published."""
         await self._line.close()
 
+    @property
+    def ready(self) -> bool:
+        """Whether there is a channel, and a broker that takes messages."""
+        return self._line.channel is not None and not self.link.blocked
+
     async def publish(self, messages: Sequence[Outgoing]) -> list[bool]:
         """Publish all in order; answers for each whether the broker has it. Never raises."""
         channel = self._line.channel

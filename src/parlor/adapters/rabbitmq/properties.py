@@ -85,9 +85,9 @@ class Properties:
         """Leave some of them out."""
         return Properties({name: value for name, value in self._encoded.items() if name not in names})
 
-    def stamped(self, prefix: str, headers: Mapping[str, str]) -> "Properties":
-        """Put these headers in the place of all that have their prefix; the others keep their bytes."""
-        kept = [entry for key, entry in self._entries() if not key.startswith(prefix.encode())]
+    def stamped(self, dropped: tuple[bytes, ...], headers: Mapping[str, str]) -> "Properties":
+        """Put these headers in the place of all that begin so; the others keep their bytes."""
+        kept = [entry for key, entry in self._entries() if not key.startswith(dropped)]
         return Properties({**self._encoded, "headers": table(headers, *kept)})
 
     def _entries(self) -> Iterator[tuple[bytes, bytes]]:

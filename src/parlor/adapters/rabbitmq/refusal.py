@@ -11,6 +11,8 @@ from parlor.core.shared.bus import Delivery
 PREFIX = "x-parlor-"
 REASON, DETAIL = f"{PREFIX}reason", f"{PREFIX}detail"
 LONGEST_DETAIL = 1_000
+# What an earlier refusal, or the broker, has added is not the producer's.
+NOT_ITS_OWN = (PREFIX.encode(), b"x-delivery-count", b"x-acquired-count")
 # The broker would refuse a user other than ours, and throw the letter away at its expiration.
 TAKEN_OUT = ("user_id", "expiration")
 SPARE = 64
@@ -33,7 +35,7 @@ def refusal(delivery: Delivery, exchange: str, reason: str, detail: str) -> Outg
 
 def _stamped(properties: Properties, headers: Mapping[str, str]) -> bytes:
     # A header has to fit into one frame: the reason is worth more than what would make it too large.
-    stamped = properties.stamped(PREFIX, headers).marshal()
+    stamped = properties.stamped(NOT_ITS_OWN, headers).marshal()
     if len(stamped) + OVERHEAD + SPARE <= LARGEST_FRAME:
         return stamped
-    return properties.without("headers").stamped(PREFIX, headers).marshal()
+    return properties.without("headers").stamped(NOT_ITS_OWN, headers).marshal()

@@ -122,4 +122,9 @@ def difference(text: str) -> str:
     found = INEQUIVALENT.search(text)
     if found is None:
         return text
-    return f"{found['argument']} is {found['found'].strip()} and should be {found['wanted'].strip()}"
+    return f"{found['argument']} is {_value(found['found'])} and should be {_value(found['wanted'])}"
+
+
+def _value(text: str) -> str:
+    """Shorten "the value '20' of type 'signedint'"."""
+    return re.sub(r"^the value ('.*') of type '.*'$", r"\1", text.strip())

@@ -44,7 +44,7 @@ def make_runner(container: Container) -> Runner:
     return Runner(
         inbox=container.get(Inbox),
         runs=container.get(Runs),
-        admit=container.build(AdmitForeign),
+        admit=container.get(AdmitForeign),
         run_attempt=container.get(RunAttempt),
         feed=container.get(Feed),
         slots=sum(settings.prefetch),

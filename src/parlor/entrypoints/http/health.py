@@ -22,7 +22,7 @@ class Alive(Shown):
     status: Literal["alive"] = "alive"
 
 
-class PartShown(Shown):
+class PartState(Shown):
     """One part that this process stands on."""
 
     status: Literal["up", "down"]
@@ -34,7 +34,7 @@ class Readiness(Shown):
     """`degraded`: something is down that it can do without; `unready`: something that it needs."""
 
     status: Literal["ready", "degraded", "unready"]
-    parts: dict[str, PartShown]
+    parts: dict[str, PartState]
 
 
 def health_routes(container: Container) -> APIRouter:

@@ -59,7 +59,7 @@ class RefreshRequest(Body):
     refresh_token: Annotated[OneLine, Field(min_length=1, max_length=MAX_TOKEN)]
 
 
-class UserShown(Shown):
+class User(Shown):
     """A user, as they see themselves."""
 
     id: UUID
@@ -73,7 +73,7 @@ class UserShown(Shown):
     version: int
 
 
-class TokenPairShown(Shown):
+class TokenPair(Shown):
     """An access token, and the token that brings the next pair; lives in seconds."""
 
     access_token: str
@@ -91,35 +91,35 @@ def identity_routes(container: Container) -> APIRouter:
     rotate = container.command(Refresh)
     end_sessions = container.command(LogOut)
 
-    @routes.get("/users/me", response_model=UserShown, openapi_extra=needs(OWN))
+    @routes.get("/users/me", response_model=User, openapi_extra=needs(OWN))
     async def me(principal: CurrentPrincipal) -> Response:
         """Tell who one is."""
-        user = UserShown.model_validate(principal.user)
+        user = User.model_validate(principal.user)
         return shown(user, headers={"ETag": etag(user.version)})
 
     @routes.post(
         "/auth/register",
         status_code=201,
-        response_model=UserShown,
+        response_model=User,
         openapi_extra=needs(PUBLIC, EmailTaken, Busy),
     )
     async def register(body: Registration) -> Response:
         """Make an account with the role `user`."""
         user = await register_user(email=body.email, password=body.password, display_name=body.display_name)
-        return shown(UserShown.model_validate(user), status=201, headers={"ETag": etag(user.version)})
+        return shown(User.model_validate(user), status=201, headers={"ETag": etag(user.version)})
 
     @routes.post(
-        "/auth/login", response_model=TokenPairShown, openapi_extra=needs(PUBLIC, InvalidCredentials, Busy)
+        "/auth/login", response_model=TokenPair, openapi_extra=needs(PUBLIC, InvalidCredentials, Busy)
     )
     async def log_in(body: Login, request: Request) -> Response:
         """Open a session with the right password; an unknown address gets the same answer as a wrong one."""
         pair = await open_session(email=body.email, password=body.password, client=client_of(request))
-        return shown(TokenPairShown.model_validate(pair))
+        return shown(TokenPair.model_validate(pair))
 
-    @routes.post("/auth/refresh", response_model=TokenPairShown, openapi_extra=needs(PUBLIC, InvalidGrant))
+    @routes.post("/auth/refresh", response_model=TokenPair, openapi_extra=needs(PUBLIC, InvalidGrant))
     async def refresh(body: RefreshRequest) -> Response:
         """Take the session's refresh token, give the next pair; a used-up token ends the session."""
-        return shown(TokenPairShown.model_validate(await rotate(refresh_token=body.refresh_token)))
+        return shown(TokenPair.model_validate(await rotate(refresh_token=body.refresh_token)))
 
     @routes.post("/auth/logout", status_code=204, openapi_extra=needs(OWN))
     async def log_out(principal: CurrentPrincipal, scope: LogoutScope = LogoutScope.THIS) -> Response:

@@ -28,8 +28,8 @@ Kinds = Iterable[type[ParlorError]]
 
 PUBLIC = "public"
 SIGNED_IN = "signed in"
-OWN = "one's own"
-WORDS = frozenset({PUBLIC, SIGNED_IN, OWN})
+OWN = "own"
+WORDS = {PUBLIC: "anybody", SIGNED_IN: "anybody signed in", OWN: "the one whom it belongs to"}
 
 ALWAYS: Kinds = (InternalError, DatabaseAway)
 CLOSED: Kinds = (Unauthenticated, InvalidToken, AmbiguousCredentials)
@@ -82,7 +82,7 @@ def _complete(operation: dict[str, Any], route: Route) -> None:
     permission = operation.get("x-permission", SIGNED_IN if route.closed else PUBLIC)
     operation["x-permission"] = permission
     operation["security"] = [{"bearer": []}, {"apiKey": []}] if route.closed else []
-    told = permission if permission in WORDS else f"the permission `{permission}`"
+    told = WORDS.get(permission, f"the permission `{permission}`")
     operation["description"] = f"{operation.get('description', '')}\n\nFor: {told}.".strip()
     operation["responses"].pop("422", None)
     for status, codes in sorted(_problems(operation, route, permission).items()):

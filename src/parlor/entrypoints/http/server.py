@@ -112,16 +112,22 @@ class HeadTimeoutProtocol(HttpToolsProtocol):
 def bind(host: str, port: int) -> socket.socket:
     """Take the address, before anything is started; ends the process with one line where it is taken."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
+        return _bound(host, port)
+    except OSError as error:
+        raise SystemExit(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = found[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
         if sys.platform != "win32":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-    except OSError as error:
-        raise SystemExit(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
-    listener.set_inheritable(False)
+    except OSError:
+        listener.close()
+        raise
     return listener
 
 

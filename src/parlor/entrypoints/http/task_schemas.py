@@ -51,14 +51,14 @@ class OrderBody(Body):
         return Order(**sent, traceparent=traceparent)
 
 
-class RequesterShown(Shown):
+class Requester(Shown):
     """Who asked for a task."""
 
     kind: ActorKind
     id: UUID | None
 
 
-class ErrorShown(Shown):
+class TaskError(Shown):
     """Why a task has not succeeded."""
 
     code: str
@@ -66,7 +66,7 @@ class ErrorShown(Shown):
     retryable: bool
 
 
-class ProgressShown(Shown):
+class Progress(Shown):
     """How far a run is, in its own units."""
 
     current: int
@@ -74,7 +74,7 @@ class ProgressShown(Shown):
     message: str | None
 
 
-class TaskShown(Shown):
+class Task(Shown):
     """A task. Secret fields of its payload are never shown."""
 
     id: UUID
@@ -82,14 +82,14 @@ class TaskShown(Shown):
     status: TaskStatus
     payload: dict[str, Any]
     result: dict[str, Any] | None
-    error: ErrorShown | None
+    error: TaskError | None
     attempts: int
     max_attempts: int
     priority: Priority
-    progress: ProgressShown | None
+    progress: Progress | None
     run_at: ShownTime
     timeout_s: int
-    requested_by: RequesterShown
+    requested_by: Requester
     created_at: ShownTime
     started_at: ShownTime | None
     finished_at: ShownTime | None
@@ -100,11 +100,11 @@ class TaskShown(Shown):
 class TaskPage(Shown):
     """Tasks, newest first."""
 
-    items: list[TaskShown]
+    items: list[Task]
     next_cursor: str | None
 
 
-class DeadLetterShown(Shown):
+class DeadLetter(Shown):
     """A message that could not be taken, as it came."""
 
     id: UUID
@@ -122,11 +122,11 @@ class DeadLetterShown(Shown):
 class DeadLetterPage(Shown):
     """Dead letters, newest first."""
 
-    items: list[DeadLetterShown]
+    items: list[DeadLetter]
     next_cursor: str | None
 
 
-class KindShown(Shown):
+class TaskKind(Shown):
     """A kind of task: the JSON Schemas of what it takes and answers, and the permission it asks for."""
 
     kind: str
@@ -135,21 +135,21 @@ class KindShown(Shown):
     result_schema: dict[str, Any]
 
 
-class KindPage(Shown):
+class TaskKindPage(Shown):
     """Every kind that this installation runs, by name."""
 
-    items: list[KindShown]
+    items: list[TaskKind]
     next_cursor: None = None
 
 
-def kind_page(kinds: Kinds) -> KindPage:
+def kind_page(kinds: Kinds) -> TaskKindPage:
     """Describe every kind."""
-    return KindPage(items=[_kind(kinds, name) for name in sorted(kinds.handlers)])
+    return TaskKindPage(items=[_kind(kinds, name) for name in sorted(kinds.handlers)])
 
 
-def _kind(kinds: Kinds, name: str) -> KindShown:
+def _kind(kinds: Kinds, name: str) -> TaskKind:
     payload, result = kinds.payloads.describe(name)
-    return KindShown(
+    return TaskKind(
         kind=name,
         permission=kinds.handlers[name].permission,
         payload_schema=dict(payload),

@@ -29,10 +29,10 @@ from parlor.entrypoints.http.schemas import OneLine
 from parlor.entrypoints.http.task_schemas import (
     KIND_LENGTH,
     DeadLetterPage,
-    KindPage,
     OrderBody,
+    Task,
+    TaskKindPage,
     TaskPage,
-    TaskShown,
     kind_page,
 )
 
@@ -50,7 +50,7 @@ ORDER_EXTRA = needs(
     InvalidIdempotencyKey,
 ) | {"parameters": [PARAMETER]}
 LIVES: dict[int | str, dict[str, Any]] = {
-    200: {"model": TaskShown, "description": "A live task has this unique key."}
+    200: {"model": Task, "description": "A live task has this unique key."}
 }
 
 
@@ -64,15 +64,13 @@ def task_routes(container: Container) -> APIRouter:
     letter_cursors = Cursors("dead-letters", container.settings.secrets)
     described = cache(lambda: kind_page(container.get(Kinds)))
 
-    @routes.get("/tasks/{task_id}", response_model=TaskShown, openapi_extra=needs(OWN))
+    @routes.get("/tasks/{task_id}", response_model=Task, openapi_extra=needs(OWN))
     async def get_task(task_id: UUID, actor: CurrentActor, wait: Wait = 0) -> Response:
         """Read a task; with `wait`, once it has ended or so many seconds have passed."""
         await wait_for_end(actor, TaskId(task_id), seconds=wait)
         return viewed(await views.one(actor, TaskId(task_id)))
 
-    @routes.post(
-        "/tasks", status_code=202, response_model=TaskShown, responses=LIVES, openapi_extra=ORDER_EXTRA
-    )
+    @routes.post("/tasks", status_code=202, response_model=Task, responses=LIVES, openapi_extra=ORDER_EXTRA)
     async def enqueue(body: OrderBody, request: Request, actor: CurrentActor) -> Response:
         """Order a task: 202 for a new one, 200 with the live one that has its unique key."""
         order = body.order(traceparent=call_of(request.scope).traceparent)
@@ -91,7 +89,7 @@ def task_routes(container: Container) -> APIRouter:
         page = task_cursors.request(limit, cursor)
         return task_cursors.answer(await views.page(actor, page, status=status, kind=kind))
 
-    @routes.get("/task-kinds", response_model=KindPage, openapi_extra=needs(SIGNED_IN))
+    @routes.get("/task-kinds", response_model=TaskKindPage, openapi_extra=needs(SIGNED_IN))
     async def list_task_kinds(_: CurrentActor) -> Response:
         """List the kinds of tasks, with the JSON Schemas of their payloads and results."""
         return shown(described())
@@ -113,7 +111,7 @@ async def _answer(views: TaskViews, actor: Actor, enqueued: Enqueued) -> Respons
     """Answer with the task as it is now; a new one is at hand and needs no query."""
     headers = {"Location": f"{BASE}/tasks/{enqueued.task_id}"}
     if enqueued.task is not None:
-        task = TaskShown.model_validate(enqueued.task)
+        task = Task.model_validate(enqueued.task)
         return shown(task, status=enqueued.status, headers={"ETag": etag(task.version), **headers})
     if enqueued.replayed:
         headers |= REPLAYED

@@ -1,0 +1,55 @@
+# Parlor's commands: `make` alone lists them. Nothing but Python 3.11 or newer and git has to be there.
+.DEFAULT_GOAL := help
+.PHONY: help run test unit lint format types bench faults migration docs
+
+BIN := .venv/bin
+RUN := .venv/installed
+DEV := .venv/installed-dev
+ROUNDS ?= 20
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+run: $(RUN) ## start everything in one process; PORT=8000, data in ./.parlor
+	@exec $(BIN)/parlor up
+
+test: $(DEV) ## lint, types and the whole test suite, on real servers
+	@$(MAKE) --no-print-directory lint types
+	@$(BIN)/python -m pytest -n 2
+
+unit: $(DEV) ## only the unit tests: no servers, a few seconds
+	@$(BIN)/python -m pytest -q tests/unit
+
+lint: $(DEV) ## ruff and the import contracts
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/lint-imports --no-logo
+
+format: $(DEV) ## let ruff mend and format the code
+	@$(BIN)/ruff check --fix-only
+	@$(BIN)/ruff format
+
+types: $(DEV) ## mypy everywhere, pyright on the core
+	@$(BIN)/mypy
+	@$(BIN)/pyright
+
+bench: $(DEV) ## measure, beside a floor and beside peers
+	@$(BIN)/python -m benchmarks
+
+faults: $(DEV) ## kill and cut servers under load; ROUNDS=20 each
+	@PARLOR_FAULT_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest tests/faults
+
+migration: $(DEV) ## write a migration from what the tables have become; m="what changes"
+	@$(BIN)/python scripts/migration.py "$(m)"
+
+docs: $(DEV) ## write the pages that come from the code
+	@$(BIN)/python -m parlor.entrypoints.http.problems > docs/problems.md.new
+	@mv docs/problems.md.new docs/problems.md
+
+$(RUN): pyproject.toml constraints.txt scripts/install.sh
+	@sh scripts/install.sh .
+	@touch $@
+
+$(DEV): pyproject.toml constraints.txt scripts/install.sh
+	@sh scripts/install.sh '.[dev]'
+	@touch $@ $(RUN)

@@ -1,0 +1,181 @@
+"""What every message bus does, in process or over RabbitMQ."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+import pytest
+
+from parlor.adapters.memory.bus import MemoryBus
+from parlor.core.shared.bus import Fact, Inbox, MessageBus
+from parlor.core.shared.ids import EventId, uuid7
+from tests.rabbitmq import a_bench, due, remove
+from tests.waiting import eventually
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+class PausableInbox(Inbox, Protocol):
+    async def pause(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Both:
+    """The two ports of one bus; deliveries flow from the moment the inbox is opened."""
+
+    bus: MessageBus
+    open_inbox: Callable[[], Awaitable[PausableInbox]]
+
+
+@pytest.fixture(params=["memory", "rabbitmq"])
+async def both(request: pytest.FixtureRequest) -> AsyncIterator[Both]:
+    if request.param == "memory":
+        memory = MemoryBus({"high": 64, "default": 32, "low": 8})
+
+        async def open_inbox() -> PausableInbox:
+            return memory
+
+        yield Both(memory, open_inbox)
+    else:
+        url = request.getfixturevalue("rabbitmq_url")
+        async with a_bench(url) as bench:
+            yield Both(bench.bus, bench.consume)
+        await remove(url, bench.names)
+
+
+def a_fact(**body: object) -> Fact:
+    return Fact(
+        event_id=EventId(uuid7()),
+        name="parties.party_founded",
+        version=1,
+        subject=uuid7(),
+        sequence=7,
+        happened_at=datetime.now(UTC),
+        body=body,
+    )
+
+
+async def test_a_sent_task_is_delivered(both: Both) -> None:
+    """Its id, its queue and its headers arrive."""
+    task = due("high", TRACE)
+    assert list(await both.bus.send_tasks([task])) == [True]
+    [delivery] = await (await both.open_inbox()).take(10)
+    assert delivery.message_id == str(task.task_id)
+    assert delivery.queue == "high"
+    assert delivery.headers == {"x-parlor-row": 1, "traceparent": TRACE}
+
+
+async def test_a_task_without_a_trace_has_no_trace_header(both: Both) -> None:
+    await both.bus.send_tasks([due()])
+    [delivery] = await (await both.open_inbox()).take(10)
+    assert delivery.headers == {"x-parlor-row": 1}
+
+
+async def test_an_empty_batch_is_nothing(both: Both) -> None:
+    assert list(await both.bus.send_tasks([])) == []
+    assert list(await both.bus.send_facts([])) == []
+
+
+async def test_every_fact_gets_its_answer(both: Both) -> None:
+    """Nobody has to listen for a fact to count as published."""
+    assert list(await both.bus.send_facts([a_fact(n=1), a_fact(n=2)])) == [True, True]
+
+
+async def test_no_more_is_taken_than_asked_for(both: Both) -> None:
+    await both.bus.send_tasks([due() for _ in range(5)])
+    inbox = await both.open_inbox()
+    sizes = []
+    while sum(sizes) < 5:
+        sizes.append(len(await inbox.take(2)))
+    assert max(sizes) <= 2
+
+
+async def test_every_task_is_delivered_once(both: Both) -> None:
+    """More than any prefetch, and each is settled as it comes."""
+    sent = [due(queue) for queue in ("high", "default", "low") for _ in range(100)]
+    assert all(await both.bus.send_tasks(sent))
+    inbox = await both.open_inbox()
+    taken = []
+    while len(taken) < len(sent):
+        deliveries = await inbox.take(50)
+        taken += [each.message_id for each in deliveries]
+        await inbox.acknowledge(deliveries)
+    assert sorted(map(str, taken)) == sorted(str(each.task_id) for each in sent)
+
+
+async def test_one_of_each_is_taken_by_priority(both: Both) -> None:
+    await both.bus.send_tasks([due("low"), due("default"), due("high")])
+    inbox = await both.open_inbox()
+    taken: list[str] = []
+    while len(taken) < 3:
+        taken += [each.queue for each in await inbox.take(10)]
+    assert taken == ["high", "default", "low"]
+
+
+async def test_taking_waits_for_a_delivery(both: Both) -> None:
+    inbox = await both.open_inbox()
+    taking = asyncio.create_task(inbox.take(10))
+    await asyncio.sleep(0)
+    assert not taking.done()
+    task = due()
+    await both.bus.send_tasks([task])
+    assert [each.message_id for each in await taking] == [str(task.task_id)]
+
+
+async def test_a_cancelled_taker_loses_nothing(both: Both) -> None:
+    inbox = await both.open_inbox()
+    taking = asyncio.create_task(inbox.take(10))
+    await asyncio.sleep(0)
+    taking.cancel()
+    await asyncio.wait([taking])
+    task = due()
+    await both.bus.send_tasks([task])
+    assert [each.message_id for each in await inbox.take(10)] == [str(task.task_id)]
+
+
+async def test_room_shrinks_with_what_waits(both: Both) -> None:
+    assert await both.bus.room("default") == 2000
+    await both.bus.send_tasks([due(), due()])
+    assert await both.bus.room("default") == 1998
+    assert await both.bus.room("high") == 2000
+
+
+async def test_a_queue_is_idle_when_nothing_waits_in_it(both: Both) -> None:
+    assert await both.bus.idle_queues() == {"high", "default", "low"}
+    await both.bus.send_tasks([due("low")])
+    assert await both.bus.idle_queues() == {"high", "default"}
+
+
+async def test_a_refused_delivery_does_not_come_back(both: Both) -> None:
+    """The next one does."""
+    await both.bus.send_tasks([due()])
+    inbox = await both.open_inbox()
+    [delivery] = await inbox.take(10)
+    await inbox.refuse(delivery, "not_json", "it is no JSON")
+    task = due()
+    await both.bus.send_tasks([task])
+    assert [each.message_id for each in await inbox.take(10)] == [str(task.task_id)]
+
+
+async def test_a_paused_inbox_leaves_everything_in_the_queue(both: Both) -> None:
+    """What was sent before and not taken, and what is sent after."""
+    inbox = await both.open_inbox()
+    await both.bus.send_tasks([due()])
+    await inbox.pause()
+    await both.bus.send_tasks([due()])
+
+    async def both_wait() -> bool:
+        return await both.bus.room("default") == 1998
+
+    await eventually(both_wait)
+
+
+async def test_what_was_taken_before_a_pause_can_be_settled(both: Both) -> None:
+    await both.bus.send_tasks([due()])
+    inbox = await both.open_inbox()
+    taken = await inbox.take(10)
+    await inbox.pause()
+    await inbox.acknowledge(taken)
+    assert await both.bus.room("default") == 2000

@@ -1,0 +1,196 @@
+"""Parlor's processes as their users start them, on real servers, each test with a database and namespace of its own."""
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import httpx
+
+from tests.waiting import eventually
+
+PARLOR = Path(sys.executable).with_name("parlor")
+PASSWORD = "correct horse 42"
+
+
+@dataclass
+class Process:
+    """One running command; `port` is where its health page answers."""
+
+    port: int
+    child: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def signal(self, number: signal.Signals) -> None:
+        self.child.send_signal(number)
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.child.kill()
+        self.child.wait()
+
+    def stop(self, patience: float = 30) -> int:
+        """End it as a supervisor would, and answer its exit code."""
+        self.child.terminate()
+        return self.child.wait(patience)
+
+
+@dataclass
+class Fleet:
+    """Starts and ends processes that share one database, one Redis and one broker."""
+
+    database_url: str
+    redis_url: str
+    rabbitmq_url: str
+    folder: Path
+    namespace: str = field(default_factory=lambda: f"t{secrets.token_hex(4)}")
+    settings: dict[str, str] = field(default_factory=dict)
+    started: list[Process] = field(default_factory=list)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        return inherited | {
+            "DATABASE_URL": self.database_url,
+            "REDIS_URL": self.redis_url,
+            "RABBITMQ_URL": self.rabbitmq_url,
+            "PARLOR_NAMESPACE": self.namespace,
+            "PARLOR_BCRYPT_COST": "4",
+            "PARLOR_LEASE_S": "2",
+            "SECURITY_SECRET_KEY": "tests-only-" + "0" * 32,
+            **self.settings,
+        }
+
+    def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            [PARLOR, *arguments],
+            env=self.environment,
+            cwd=self.folder,
+            input=stdin,
+            text=True,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+
+    async def serve(self) -> Process:
+        """Start an API process, and wait until it answers."""
+        port = free_port()
+        return await self._start(port, "serve", "--port", str(port))
+
+    async def worker(self, *options: str) -> Process:
+        """Start a worker, and wait until it has what it needs."""
+        port = free_port()
+        return await self._start(port, "worker", *options, PARLOR_WORKER_PORT=str(port))
+
+    async def _start(self, port: int, *arguments: str, **settings: str) -> Process:
+        log = self.folder / f"{arguments[0]}-{port}.log"
+        with log.open("wb") as output:
+            child = subprocess.Popen(
+                [PARLOR, *arguments],
+                env=self.environment | settings,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        process = Process(port, child, log)
+        self.started.append(process)
+        await eventually(lambda: _ready(process), within=60)
+        return process
+
+    def close(self) -> None:
+        """End whatever still runs."""
+        for process in self.started:
+            if process.child.poll() is None:
+                process.kill()
+
+    @asynccontextmanager
+    async def database(self) -> AsyncIterator[Any]:
+        """Look into the tables."""
+        connection = await asyncpg.connect(self.database_url)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+
+async def _ready(process: Process) -> bool:
+    assert process.child.poll() is None, process.log.read_text()[-4000:]
+    async with httpx.AsyncClient(trust_env=False) as client:
+        try:
+            return (await client.get(f"{process.base}/readyz")).json()["status"] != "unready"
+        except httpx.TransportError:
+            return False
+
+
+@asynccontextmanager
+async def a_fleet(
+    postgres: str, redis: str, rabbitmq: str, folder: Path, **settings: str
+) -> AsyncIterator[Fleet]:
+    """Give a migrated database with its topology; afterwards nothing of it is left."""
+    name = f"fleet_{secrets.token_hex(6)}"
+    await _administer(postgres, f"create database {name}")
+    parts = urlsplit(postgres)
+    fleet = Fleet(urlunsplit(parts._replace(path=f"/{name}")), redis, rabbitmq, folder, settings=settings)
+    try:
+        for command in ("migrate", "topology"):
+            done = await asyncio.to_thread(fleet.run, command)
+            assert done.returncode == 0, done.stderr
+        yield fleet
+    finally:
+        fleet.close()
+        await _administer(postgres, f"drop database {name} with (force)")
+
+
+async def _administer(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def signed_in(base: str, email: str | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    """Register, log in, and lend a client that sends the token."""
+    account = {"email": email or f"{secrets.token_hex(6)}@example.com", "password": PASSWORD}
+    async with httpx.AsyncClient(base_url=f"{base}/api/v1", trust_env=False, timeout=40) as client:
+        answer = await client.post("/auth/register", json=account)
+        assert answer.status_code in {201, 409}, answer.text
+        pair = (await client.post("/auth/login", json=account)).json()
+        client.headers["Authorization"] = f"Bearer {pair['access_token']}"
+        yield client
+
+
+@asynccontextmanager
+async def as_admin(fleet: Fleet, base: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Make an administrator by the command line, and log in as one."""
+    email = f"{secrets.token_hex(6)}@example.com"
+    made = await asyncio.to_thread(
+        fleet.run, "users", "create-admin", "--email", email, "--password-stdin", stdin=f"{PASSWORD}\n"
+    )
+    assert made.returncode == 0, made.stderr
+    async with signed_in(base, email) as client:
+        yield client

@@ -1,0 +1,118 @@
+"""The published document, and the pages that show it."""
+
+import re
+from typing import Any
+
+import pytest
+from httpx import AsyncClient
+
+from parlor.entrypoints.http.app import make_app
+from tests.fakes.container import FakeContainer, a_client, as_container, settings_for_tests
+
+PUBLIC = {"register", "log_in", "refresh", "healthz", "readyz"}
+
+
+@pytest.fixture
+def document(fake: FakeContainer) -> dict[str, Any]:
+    return make_app(as_container(fake)).openapi()
+
+
+def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    found = [operation for path in document["paths"].values() for operation in path.values()]
+    assert len({operation["operationId"] for operation in found}) == len(found)
+    return {operation["operationId"]: operation for operation in found}
+
+
+async def test_the_document_is_published(client: AsyncClient) -> None:
+    answer = await client.get("/openapi.json")
+    assert (answer.status_code, answer.json()["info"]["title"]) == (200, "Parlor")
+
+
+async def test_the_document_is_published_in_production_too_but_its_pages_are_not() -> None:
+    settings = settings_for_tests(PARLOR_ENV="production", SECURITY_SECRET_KEY="s" * 32)
+    async with a_client(FakeContainer(settings)) as client:
+        statuses = [(await client.get(path)).status_code for path in ("/openapi.json", "/docs", "/redoc")]
+    assert statuses == [200, 404, 404]
+
+
+def test_only_these_routes_are_open_to_everybody(document: dict[str, Any]) -> None:
+    open_to_all = {name for name, operation in operations(document).items() if not operation["security"]}
+    assert open_to_all == PUBLIC
+    assert {name for name, op in operations(document).items() if op["x-permission"] == "public"} == PUBLIC
+
+
+def test_each_operation_says_what_it_needs(document: dict[str, Any]) -> None:
+    needed = {name: operation["x-permission"] for name, operation in operations(document).items()}
+    assert needed["enqueue"] == "tasks:create"
+    assert needed["list_dead_letters"] == "tasks:manage"
+    assert needed["me"] == "own"
+    assert all("For: " in operation["description"] for operation in operations(document).values())
+
+
+def test_each_operation_says_how_it_fails(document: dict[str, Any]) -> None:
+    enqueue = operations(document)["enqueue"]["responses"]
+    assert set(enqueue) == {
+        "200",
+        "202",
+        "400",
+        "401",
+        "403",
+        "408",
+        "409",
+        "413",
+        "415",
+        "422",
+        "500",
+        "503",
+    }
+    assert "`unique_key_taken`" in enqueue["409"]["description"]
+    for operation in operations(document).values():
+        failures = {
+            int(status): told for status, told in operation["responses"].items() if int(status) >= 400
+        }
+        assert 500 in failures
+        for status, told in failures.items():
+            media = (
+                "application/json"
+                if (operation["operationId"], status) == ("readyz", 503)
+                else "application/problem+json"
+            )
+            assert list(told["content"]) == [media]
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    named = set(re.findall(r"'#/components/schemas/(\w+)'", str(document)))
+    assert named == set(document["components"]["schemas"])
+    assert {"User", "TokenPair", "Task", "Problem"} <= named
+
+
+def test_both_credentials_are_described(document: dict[str, Any]) -> None:
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "apiKey"}
+
+
+@pytest.mark.parametrize("page", ["/docs", "/redoc"])
+async def test_a_page_loads_nothing_from_elsewhere_and_runs_nothing_inline(
+    client: AsyncClient, page: str
+) -> None:
+    answer = await client.get(page)
+    assert answer.status_code == 200
+    loaded = re.findall(r'(?:src|href|spec-url|data-openapi)="([^"]+)"', answer.text)
+    assert loaded
+    for address in loaded:
+        assert (await client.get(address)).status_code == 200, address
+    assert all(script == "" for script in re.findall(r"<script[^>]*>(.*?)</script>", answer.text, re.DOTALL))
+    policy = answer.headers["content-security-policy"]
+    assert "script-src 'self';" in policy
+    assert "default-src 'none'" in policy
+
+
+@pytest.mark.parametrize("name", ["nothing.js", "..%2fcore.py", "%2e%2e/core.py"])
+async def test_no_other_file_is_served(client: AsyncClient, name: str) -> None:
+    answer = await client.get(f"/static/docs/{name}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+async def test_the_assets_may_be_kept(client: AsyncClient) -> None:
+    answer = await client.get("/static/docs/swagger-ui.css")
+    assert answer.headers["cache-control"] == "public, max-age=86400"
+    assert answer.headers["content-type"].startswith("text/css")
