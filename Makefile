@@ -41,6 +41,8 @@ faults: $(DEV) ## kill and cut servers under load; ROUNDS=20 each
 
 migration: $(DEV) ## write a migration from what the tables have become; m="what changes"
 	@$(BIN)/python scripts/migration.py "$(m)"
+	@$(BIN)/ruff check -q --fix-only migrations
+	@$(BIN)/ruff format -q migrations
 
 docs: $(DEV) ## write the pages that come from the code
 	@$(BIN)/python -m parlor.entrypoints.http.problems > docs/problems.md.new

@@ -27,9 +27,12 @@ add_venv_package() {
     version=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     echo "apt-get install python3-venv: .venv needs it, and it is not here" >&2
     export DEBIAN_FRONTEND=noninteractive
-    apt_get update && { apt_get install -y --no-install-recommends "python$version-venv" ||
-        apt_get install -y --no-install-recommends python3-venv; } ||
-        complain "apt-get could not install python3-venv"
+    apt_get update || true  # an old list may do
+    for package in python3-venv "python$version-venv"; do
+        apt_get install -y --no-install-recommends "$package" || complain "apt-get cannot install $package"
+        "$1" -c 'import venv, ensurepip' >/dev/null 2>&1 && return
+    done
+    complain "$1 still cannot make virtual environments"
 }
 
 apt_get() {
@@ -49,4 +52,4 @@ if ! .venv/bin/python -c 'import sys, pip; assert sys.version_info >= (3, 11)' >
 fi
 
 echo "Installing $1 into .venv: a minute or two, once" >&2
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input -c constraints.txt -e "$1"
+.venv/bin/python -m pip install -qq --disable-pip-version-check --no-input -c constraints.txt -e "$1"

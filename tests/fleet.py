@@ -43,10 +43,10 @@ class Process:
         self.child.kill()
         self.child.wait()
 
-    def stop(self, patience: float = 30) -> int:
+    async def stop(self, patience: float = 45) -> int:
         """End it as a supervisor would, and answer its exit code."""
         self.child.terminate()
-        return self.child.wait(patience)
+        return await asyncio.to_thread(self.child.wait, patience)
 
 
 @dataclass
@@ -97,6 +97,11 @@ class Fleet:
         """Start a worker, and wait until it has what it needs."""
         port = free_port()
         return await self._start(port, "worker", *options, PARLOR_WORKER_PORT=str(port))
+
+    async def relay(self) -> Process:
+        """Start a relay, and wait until it has what it needs."""
+        port = free_port()
+        return await self._start(port, "relay", PARLOR_WORKER_PORT=str(port))
 
     async def _start(self, port: int, *arguments: str, **settings: str) -> Process:
         log = self.folder / f"{arguments[0]}-{port}.log"

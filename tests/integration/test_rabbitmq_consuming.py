@@ -19,7 +19,6 @@ NESTED = {
     "time": datetime.datetime(2026, 1, 2, 3, 4, 5),  # noqa: DTZ001 - pika writes naive ones
     "none": None,
     "large": 2**62,
-    "float": 0.1,
     "true": True,
 }
 ODD = pika.BasicProperties(

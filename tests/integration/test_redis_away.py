@@ -46,8 +46,10 @@ class Process:
 
 
 @asynccontextmanager
-async def process(server: Redis, *, most_owed: int = 10_000) -> AsyncIterator[Process]:
-    link = RedisLink(server.url)
+async def process(
+    server: Redis, *, most_owed: int = 10_000, connections: int = 8
+) -> AsyncIterator[Process]:
+    link = RedisLink(server.url, connections=connections)
     cache = RedisCache(link, namespace=NAMESPACE, most_owed=most_owed)
     feed = RedisFeed(link, namespace=NAMESPACE)
     await feed.start()
@@ -121,7 +123,13 @@ async def test_all_heals_when_redis_is_back(server: Redis) -> None:
 async def missed_write(server: Redis, writer: Process, key: str = KEY) -> None:
     """Write while Redis hangs. Unlike a killed one it comes back with all that it knew."""
     server.pause()
+    await give_up(writer)
     await writer.cache.drop([key], await writer.cache.mark([key]))
+
+
+async def give_up(writer: Process) -> None:
+    """Notice that Redis is away, so that what follows is not even sent (and then done on its return)."""
+    assert await writer.cache.look("any") == UNKNOWN
 
 
 async def test_a_write_that_redis_missed_is_told_to_it_before_anything_is_read(server: Redis) -> None:
@@ -156,6 +164,7 @@ async def test_too_many_debts_are_paid_by_forgetting_everything(server: Redis) -
         await ours.fill(KEY, b"old")
         await theirs.fill(OTHER, b"collateral")
         server.pause()
+        await give_up(ours)
         keys = [KEY, *(f"key:{number}" for number in range(20))]
         await ours.cache.drop(keys, await ours.cache.mark(keys))
         assert len(ours.cache._owed) <= 5
@@ -194,14 +203,17 @@ async def test_a_reader_from_before_a_restart_cannot_store(server: Redis) -> Non
 
 async def test_a_write_cancelled_half_way_is_owed(server: Redis) -> None:
     """Nobody knows whether the word arrived; so it is said again."""
-    async with process(server) as ours:
+    async with process(server, connections=1) as ours:
         await ours.fill(KEY, b"old")
         server.pause()
-        dropping = asyncio.create_task(ours.cache.drop([KEY], "mark"))
+        first = asyncio.create_task(ours.cache.look(OTHER))
         await asyncio.sleep(0)
-        dropping.cancel()
+        second = asyncio.create_task(ours.cache.drop([KEY], "mark"))  # waits for the one connection
+        await asyncio.sleep(0)
+        second.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await dropping
+            await second
+        await first
         server.resume()
         assert await ours.cache.look(KEY) == UNKNOWN
         await eventually(ours.can_fill)

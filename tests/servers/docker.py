@@ -1,5 +1,6 @@
 """Servers that run in containers, where a Docker engine answers."""
 
+import os
 import secrets
 import shutil
 import signal
@@ -43,7 +44,10 @@ class Container:
         if _docker("inspect", self._name).returncode != 0:
             _done(*self._create)
         self._child = children.spawn(
-            ["docker", "start", "--attach", self._name], log=self._folder / "log", at_our_death=signal.SIGTERM
+            ["docker", "start", "--attach", self._name],
+            log=self._folder / "log",
+            env=os.environ,
+            at_our_death=signal.SIGTERM,
         )
         wait_until(lambda: self._has_ended or self._ready(), what=self.origin)
         if self._has_ended:

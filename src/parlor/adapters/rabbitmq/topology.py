@@ -21,7 +21,7 @@ INEQUIVALENT = re.compile(
 )
 
 
-class TopologyMismatch(Exception):  # noqa: N818 - it says what is the case
+class TopologyMismatch(Exception):
     """A queue or an exchange of ours exists with other arguments; the message names the difference."""
 
     def __init__(self, name: str, difference: str) -> None:
@@ -33,7 +33,7 @@ class TopologyMismatch(Exception):  # noqa: N818 - it says what is the case
         self.difference = difference
 
 
-class TopologyMissing(Exception):  # noqa: N818 - it says what is the case
+class TopologyMissing(Exception):
     """A queue or an exchange of ours does not exist."""
 
     def __init__(self, name: str) -> None:

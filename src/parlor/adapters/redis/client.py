@@ -24,7 +24,7 @@ AnswerT = TypeVar("AnswerT")
 Monotonic = Callable[[], float]
 
 
-class RedisAway(Exception):  # noqa: N818 - a state, told to the adapters of this family, never an answer
+class RedisAway(Exception):
     """Redis refused or did not answer in time, or is left alone for a second after it did so."""
 
 

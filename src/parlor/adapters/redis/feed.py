@@ -79,8 +79,8 @@ class RedisFeed:
         while True:
             try:
                 await self._stay_connected()
-            except* (RedisError, OSError) as lost:
-                self._log.warning("feed_lost", lost.exceptions[0])
+            except (RedisError, OSError) as lost:
+                self._log.warning("feed_lost", lost)
             await asyncio.sleep(self._pause_s)
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
 
@@ -90,13 +90,23 @@ class RedisFeed:
             async with asyncio.timeout(SILENCE_S):
                 await connection.connect()  # type: ignore[no-untyped-call]  # redis-py's own gap
             self._pause_s = FIRST_PAUSE_S
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._speak(connection))
-                both.create_task(self._hear(connection))
+            await self._talk(connection)
         finally:
             for forgotten in (self._live, self._asked, self._unanswered):
                 forgotten.clear()
             await connection.disconnect(nowait=True)
+
+    async def _talk(self, connection: Connection) -> None:
+        # Not a TaskGroup: 3.11's forgets that it was cancelled when one of its own fails at the same time.
+        both = [asyncio.create_task(self._speak(connection)), asyncio.create_task(self._hear(connection))]
+        try:
+            done, _ = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in both:
+                each.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+        for each in done:
+            each.result()
 
     async def _speak(self, connection: Connection) -> None:
         while True:

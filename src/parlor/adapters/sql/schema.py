@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -28,11 +29,16 @@ class Schema:
     """Parlor's tables in one database."""
 
     def __init__(self, url: str) -> None:
-        self._url = "postgresql+asyncpg://" + url.partition("://")[2]
+        self._url = url
 
     async def upgrade(self) -> None:
         """Run what is missing, under an advisory lock: of many processes that start at once, one does."""
-        engine = create_async_engine(self._url, poolclass=NullPool, hide_parameters=True)
+        engine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=lambda: asyncpg.connect(self._url),  # SQLAlchemy does not know a URL's `sslmode`
+            poolclass=NullPool,
+            hide_parameters=True,
+        )
         try:
             async with engine.connect() as connection:
                 await connection.execute(text("select pg_advisory_lock(:lock)"), {"lock": LOCK})

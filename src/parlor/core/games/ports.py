@@ -8,7 +8,7 @@ from parlor.core.games.model import Rating, Side
 T = TypeVar("T")
 
 
-class GeneratorAway(Exception):  # noqa: N818 - an answer of the port: the deck takes over
+class GeneratorAway(Exception):
     """No usable card came in time."""
 
 

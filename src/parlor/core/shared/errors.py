@@ -98,7 +98,7 @@ class Unavailable(ParlorError):
         self.retry_after = retry_after
 
 
-class Contended(Exception):  # noqa: N818 - a signal between adapter and wrapper, never an answer
+class Contended(Exception):
     """The database refused this run in favour of another; the use case runs again."""
 
 

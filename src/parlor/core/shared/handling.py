@@ -63,7 +63,7 @@ class Handler(Protocol[PayloadT_contra, ResultT_co]):
     async def __call__(self, payload: PayloadT_contra, context: Context) -> ResultT_co: ...
 
 
-class Retry(Exception):  # noqa: N818 - an instruction, spoken by a handler
+class Retry(Exception):
     """Try again later: after `after`, or after the usual backoff. At `max_attempts` it is the task's error."""
 
     def __init__(self, code: str, message: str, *, after: timedelta | None = None) -> None:
@@ -73,7 +73,7 @@ class Retry(Exception):  # noqa: N818 - an instruction, spoken by a handler
         self.after = after
 
 
-class Fail(Exception):  # noqa: N818 - an instruction, spoken by a handler
+class Fail(Exception):
     """End as failed at once: another attempt would not mend it."""
 
     def __init__(self, code: str, message: str) -> None:

@@ -10,7 +10,7 @@ from parlor.core.tasks.kinds import Kinds, UnknownKind
 from parlor.core.tasks.model import Order, Requester, Task
 
 
-class Refused(Exception):  # noqa: N818 - an outcome: the message goes to the dead letters
+class Refused(Exception):
     """A message cannot be taken; `reason` is one of the words of the RabbitMQ contract."""
 
     def __init__(self, reason: str, detail: str) -> None:

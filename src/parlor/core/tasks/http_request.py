@@ -95,11 +95,11 @@ class Outgoing:
     content: bytes | None = None
 
 
-class DestinationBlocked(Exception):  # noqa: N818 - an answer of the port, told apart by the handler
+class DestinationBlocked(Exception):
     """The destination is not one that may be called; nothing was sent to it."""
 
 
-class DestinationUnreachable(Exception):  # noqa: N818 - an answer of the port, told apart by the handler
+class DestinationUnreachable(Exception):
     """No whole answer came: no such name, no connection, or it broke off."""
 
 

@@ -19,6 +19,8 @@ from typing import Self
 # reach a stopped server could otherwise be lent the server's own port, and connect to itself.
 PORTS = range(20_000, 32_768)
 PR_SET_PDEATHSIG = 1
+# What programs need in order to run. The rest of our environment has secrets in it.
+HANDED_DOWN = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LOCALE_ARCHIVE")
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 # Linux ends a child with the thread that forked it: all are forked by one that lives as long as we do.
 _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
@@ -78,7 +80,7 @@ def run(
     return subprocess.run(  # noqa: S603 - as in _fork
         argv,
         input=text,
-        env=env,
+        env=env or environment(),
         cwd="/",  # ours may be a folder that the account cannot enter
         capture_output=True,
         text=True,
@@ -88,6 +90,11 @@ def run(
         extra_groups=[] if account else None,
         preexec_fn=_tied_to_us(signal.SIGKILL),
     )
+
+
+def environment() -> dict[str, str]:
+    """Tell a child what it must know, and to speak English: we read its messages."""
+    return {name: os.environ[name] for name in HANDED_DOWN if name in os.environ} | {"LC_ALL": "C"}
 
 
 def passable(folder: Path) -> Path:
@@ -131,7 +138,7 @@ def _fork(
         # What runs between fork and exec takes no lock of ours; the callers name the programs.
         return subprocess.Popen(  # noqa: S603
             argv,
-            env=env,
+            env=env or environment(),
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=output,

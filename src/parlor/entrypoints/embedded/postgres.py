@@ -1,7 +1,6 @@
 """The launcher: a real PostgreSQL server as our child, found, made, started and stopped with us."""
 
 import asyncio
-import os
 import signal
 import subprocess
 import time
@@ -117,7 +116,7 @@ class EmbeddedPostgres:
 
     def _start_in(self, folder: DataFolder) -> None:
         self._lock = folder.lock()
-        env = _environment()
+        env = children.environment()
         found = binaries.find(
             major=folder.major, pg_bin=self._pg_bin, account=folder.account, state_dir=self._state_dir
         )
@@ -148,9 +147,10 @@ class EmbeddedPostgres:
             account=folder.account,
             at_our_death=signal.SIGINT,
         )
-        self._server, self.port = server, port
+        self._server = server
         while server.poll() is None and time.monotonic() < deadline:
             if postmaster.is_ready(folder.cluster, server.pid):
+                self.port = port
                 return True
             time.sleep(POLL_S)
         return False
@@ -175,14 +175,6 @@ class EmbeddedPostgres:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
-
-
-def _environment() -> dict[str, str]:
-    """Leave out what would change the server behind our back, or make it talk to our own supervisor."""
-    foreign = ("PG", "LC_", "NOTIFY_SOCKET")
-    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)} | {
-        "LC_ALL": "C"
-    }
 
 
 def _tail(log: Path) -> str:

@@ -29,7 +29,7 @@ from parlor.entrypoints.http.validation import flaws_of
 PROBLEM = "application/problem+json"
 
 
-class BadRequest(ParlorError):  # noqa: N818 - named for what happened, as the core's errors are
+class BadRequest(ParlorError):
     """The request cannot be understood."""
 
     code = "bad_request"

@@ -43,7 +43,8 @@ def all_codes() -> dict[str, type[ParlorError]]:
     """Find the class behind every code."""
     _import_all(parlor.core)
     _import_all(parlor.entrypoints.http)
-    return {kind.code: kind for kind in sorted(_kinds(ParlorError), key=lambda kind: kind.__qualname__)}
+    ours = (kind for kind in _kinds(ParlorError) if kind.__module__.startswith("parlor."))
+    return {kind.code: kind for kind in sorted(ours, key=lambda kind: kind.__qualname__)}
 
 
 def flaw_codes() -> dict[str, str]:

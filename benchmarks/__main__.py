@@ -1,0 +1,40 @@
+"""Measure everything and write `benchmarks/results/latest.md` and `latest.json`: `python -m benchmarks`."""
+
+import argparse
+import time
+from pathlib import Path
+
+import uvloop
+
+from benchmarks import http_api, login, tasks
+from benchmarks.plan import FULL, QUICK, Plan
+from benchmarks.stage import PARLOR, Stage, a_stage
+from benchmarks.table import RESULTS, Row, write
+
+PARTS = {"http": http_api.measure, "login": login.measure, "tasks": tasks.measure}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="only see that all of it runs")
+    parser.add_argument("--only", choices=PARTS, action="append", help="leave the other parts out")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder of the two files")
+    given = parser.parse_args()
+    plan = QUICK if given.quick else FULL
+    began = time.perf_counter()
+    with a_stage() as stage:
+        rows = uvloop.run(measure(stage, plan, given.only or list(PARTS)))
+    print(write(rows, given.results, plan=plan.name, took_s=time.perf_counter() - began))
+
+
+async def measure(stage: Stage, plan: Plan, parts: list[str]) -> list[Row]:
+    """Measure one part after another on the same servers."""
+    await stage.run(PARLOR, "migrate")
+    rows: list[Row] = []
+    for part in parts:
+        rows += await PARTS[part](stage, plan)
+    return rows
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Logins beside bare bcrypt, and what a storm of them does to everybody else."""
+
+import asyncio
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import bcrypt
+
+from benchmarks.http_api import PASSWORD, Api, an_api, told
+from benchmarks.load import Job
+from benchmarks.loading import Loader, a_loader, request
+from benchmarks.plan import Plan
+from benchmarks.stage import Stage
+from benchmarks.table import Measured, Operation, Row
+
+COST = 12
+LOGIN = Operation("POST /auth/login", "bcrypt alone, all cores", "logins/s", 0.95)
+STORM = Operation("GET /users/me while many log in", "the same in calm", "p99 ms", 3, at_most=True)
+CALM_RATE, CALM_CONNECTIONS = 200.0, 8
+STORM_CONNECTIONS = 6
+STORM_BREWS_S = 0.3
+
+
+async def measure(stage: Stage, plan: Plan) -> list[Row]:
+    """Take turns."""
+    login, storm = Row(LOGIN), Row(STORM)
+    async with an_api(stage) as api, a_loader(stage) as loader, a_loader(stage) as stormy:
+        for _ in range(plan.rounds):
+            login.add(await asyncio.to_thread(_bare, plan.logins), await _logins(loader, api, plan))
+            storm.add(await _calm(loader, api, plan), await _under_storm(loader, stormy, api, plan))
+    return [login, storm]
+
+
+def _bare(count: int) -> Measured:
+    """Check as many passwords, with a thread for each core."""
+    secret = PASSWORD.encode()
+    hashed = bcrypt.hashpw(secret, bcrypt.gensalt(COST))
+    with ThreadPoolExecutor(_cores()) as threads:
+        began = time.perf_counter()
+        list(threads.map(lambda _: bcrypt.checkpw(secret, hashed), range(count)))
+        return Measured(count / (time.perf_counter() - began))
+
+
+async def _logins(loader: Loader, api: Api, plan: Plan) -> Measured:
+    return told(await loader.run(_login(api, count=plan.logins, connections=2 * _cores())))
+
+
+async def _calm(loader: Loader, api: Api, plan: Plan) -> Measured:
+    job = Job(
+        port=api.port,
+        requests=[api.get("/users/me")],
+        connections=CALM_CONNECTIONS,
+        seconds=plan.storm_s,
+        warm_s=STORM_BREWS_S,
+        rate=CALM_RATE,
+    )
+    answer = await loader.run(job)
+    return Measured(answer.p99_ms, {"p50 ms": answer.p50_ms, "p99 ms": answer.p99_ms})
+
+
+async def _under_storm(loader: Loader, stormy: Loader, api: Api, plan: Plan) -> Measured:
+    storm = replace(_login(api, connections=STORM_CONNECTIONS), seconds=plan.storm_s + 2 * STORM_BREWS_S)
+    raging = asyncio.create_task(stormy.run(storm, expect=(200, 503)))
+    measured = await _calm(loader, api, plan)
+    raged = await raging
+    measured.details["logins"] = raged.statuses.get("200", 0)
+    measured.details["refused as busy"] = raged.statuses.get("503", 0)
+    return measured
+
+
+def _login(api: Api, *, connections: int, count: int = 0) -> Job:
+    body = {"email": api.email, "password": PASSWORD}
+    requests = [request("POST", "/api/v1/auth/login", body=body)]
+    return Job(port=api.port, requests=requests, connections=connections, count=count)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

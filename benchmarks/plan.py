@@ -1,0 +1,48 @@
+"""How much is measured: in full, or only enough to see that all of it runs."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Rounds alternate between ours and the floor; what is told is the median over them."""
+
+    name: str
+    rounds: int
+    http_s: float
+    warm_s: float
+    connections: int
+    seeded: int
+    logins: int
+    storm_s: float
+    tasks: int
+    low_rate: int
+    low_s: float
+
+
+FULL = Plan(
+    "full",
+    rounds=3,
+    http_s=1.5,
+    warm_s=0.3,
+    connections=16,
+    seeded=1_000,
+    logins=16,
+    storm_s=4.0,
+    tasks=10_000,
+    low_rate=50,
+    low_s=3.0,
+)
+QUICK = Plan(
+    "quick",
+    rounds=1,
+    http_s=0.3,
+    warm_s=0.1,
+    connections=4,
+    seeded=60,
+    logins=4,
+    storm_s=0.5,
+    tasks=300,
+    low_rate=50,
+    low_s=0.5,
+)

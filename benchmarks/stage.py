@@ -1,0 +1,152 @@
+"""The servers and processes that a run starts for itself, with default settings and logs in files."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from parlor.config import Settings
+from parlor.entrypoints.embedded import children
+from tests.servers import KINDS, Server
+
+ROOT = Path(__file__).parents[1]
+PATIENCE_S = 60.0
+POLL_S = 0.02
+OURS = ("PARLOR_", "SECURITY_", "DATABASE_URL", "REDIS_URL", "RABBITMQ_URL")
+PYTHON = (sys.executable, "-m")
+PARLOR = str(Path(sys.executable).with_name("parlor"))
+
+
+@dataclass(slots=True)
+class Child:
+    """A process under measurement."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def cpu_s(self) -> float:
+        """The processor time that it has used; 0 where the system does not tell."""
+        try:
+            after_name = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+
+    def words(self) -> str:
+        """What it has written."""
+        return self.log.read_text(errors="replace")
+
+    async def says(self, word: str) -> None:
+        """Wait for a word in its log."""
+        await self.until(lambda: word in self.words(), word)
+
+    async def listens(self, port: int) -> None:
+        """Wait until its port answers."""
+        await self.until(lambda: _answers(port), f"port {port}")
+
+    async def until(self, condition: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{what}: not so. The process's last words:\n{self.words()[-4000:]}")
+            await asyncio.sleep(POLL_S)
+
+    async def stop(self) -> None:
+        """End it in good order."""
+        self.process.send_signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            await asyncio.to_thread(self.process.wait, 20)
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+@dataclass(slots=True)
+class Stage:
+    """Servers with an empty, migrated database, and a folder for logs."""
+
+    folder: Path
+    environment: dict[str, str]
+    started: int = field(default=0)
+
+    @property
+    def settings(self) -> Settings:
+        """What a process of ours reads from this environment."""
+        names = ("DATABASE_URL", "REDIS_URL", "RABBITMQ_URL")
+        return Settings(_env_file=None, **{name: self.environment[name] for name in names})  # type: ignore[arg-type]  # pydantic-settings' own argument
+
+    @property
+    def database(self) -> str:
+        return self.environment["DATABASE_URL"]
+
+    @property
+    def rabbitmq(self) -> str:
+        return self.environment["RABBITMQ_URL"]
+
+    @asynccontextmanager
+    async def child(self, *argv: str) -> AsyncIterator[Child]:
+        """Run a process as long as the context; its output goes to a file."""
+        self.started += 1
+        log = self.folder / f"{self.started}.log"
+        child = Child(
+            children.spawn(argv, log=log, env=self.environment, at_our_death=signal.SIGKILL),
+            log,
+        )
+        try:
+            yield child
+        finally:
+            await child.stop()
+
+    async def run(self, *argv: str) -> str:
+        """Run a process to its end; answers what it wrote to stdout, its log goes to a file."""
+        self.started += 1
+        with (self.folder / f"{self.started}.log").open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                *argv, env=self.environment, cwd="/", stdout=asyncio.subprocess.PIPE, stderr=log
+            )
+            try:
+                told, _ = await process.communicate()
+            finally:
+                if process.returncode is None:
+                    process.kill()
+        if process.returncode:
+            raise RuntimeError(f"{argv[1:]}: {Path(log.name).read_text()[-4000:]}")
+        return told.decode()
+
+
+@contextmanager
+def a_stage() -> Iterator[Stage]:
+    """Start all three servers, in a folder that leaves with them."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="parlor-benchmarks-"))
+        servers = {kind: stack.enter_context(closing(make())) for kind, make in KINDS.items()}
+        with ThreadPoolExecutor() as starting:
+            list(starting.map(Server.start, servers.values()))
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+        environment = inherited | {
+            "PYTHONPATH": str(ROOT),
+            "DATABASE_URL": servers["postgres"].url,
+            "REDIS_URL": servers["redis"].url,
+            "RABBITMQ_URL": servers["rabbitmq"].url,
+        }
+        yield Stage(Path(folder), environment)
+
+
+def free_port() -> int:
+    """Find a port for a server of this run."""
+    return children.free_port()
+
+
+def _answers(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False

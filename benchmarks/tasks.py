@@ -1,0 +1,140 @@
+"""Tasks beside a consumer that is written by hand."""
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from benchmarks.enqueue import somebody
+from benchmarks.noop import Noop
+from benchmarks.percentiles import percentile
+from benchmarks.plan import Plan
+from benchmarks.stage import PARLOR, PYTHON, Child, Stage
+from benchmarks.table import Measured, Operation, Row
+from benchmarks.yard import DEFAULT_QUEUE, FLOOR_QUEUE, Yard, a_yard
+from parlor.core.shared.ids import TaskId
+from parlor.core.tasks.model import Order
+from parlor.core.tasks.use_cases import EnqueueTask
+
+BY_HAND = "aio-pika and asyncpg by hand"
+OUTBOX = Operation("tasks from the outbox, one process", BY_HAND, "tasks/s", 1.5)
+RELAY = Operation("tasks from the outbox, relay apart", BY_HAND, "tasks/s", 1.7)
+FOREIGN = Operation("tasks of foreign producers", BY_HAND, "tasks/s", 3.0)
+ENQUEUE = Operation("orders, a transaction each", BY_HAND, "tasks/s", 1.0)
+LATENCY = Operation("order to result at a low rate", "publish to row by hand", "p50 ms", 1.3, at_most=True)
+OPERATIONS = (OUTBOX, RELAY, FOREIGN, ENQUEUE, LATENCY)
+# The first tenth of what was published beforehand runs while a process is still warming up.
+WARM = 0.1
+
+BY_HAND_PROCESS = (*PYTHON, "benchmarks.floor_consumer", FLOOR_QUEUE)
+
+Measure = Callable[[Yard, Plan], Awaitable[Measured]]
+
+
+async def measure(stage: Stage, plan: Plan) -> list[Row]:
+    """Take turns: each round has the floor at both its ends, and ours between them."""
+    ours: dict[Operation, Measure] = {
+        OUTBOX: _outbox, RELAY: _relay_apart, FOREIGN: _foreign, ENQUEUE: _enqueue
+    }  # fmt: skip
+    rows = {operation: Row(operation) for operation in OPERATIONS}
+    async with a_yard(stage) as yard:
+        for number in range(plan.rounds):
+            before = await _floor(yard, plan)
+            found = {
+                each: await ours[each](yard, plan) for each in list(ours)[:: 1 if number % 2 == 0 else -1]
+            }
+            after = await _floor(yard, plan)
+            beside = _mean(before, after)
+            for operation, measured in found.items():
+                rows[operation].add(beside, measured)
+            rows[LATENCY].add(await _floor_latency(yard, plan), await _latency(yard, plan))
+    return list(rows.values())
+
+
+async def _floor(yard: Yard, plan: Plan) -> Measured:
+    await yard.clear()
+    await yard.publish(plan.tasks, exchange="", key=FLOOR_QUEUE)
+    async with yard.stage.child(*BY_HAND_PROCESS) as child:
+        await child.says("ready")
+        return await _draining(yard, plan, "floor_results", child, warm=WARM)
+
+
+async def _outbox(yard: Yard, plan: Plan) -> Measured:
+    async with _worker(yard) as child:
+        return await _from_outbox(yard, plan, child)
+
+
+async def _relay_apart(yard: Yard, plan: Plan) -> Measured:
+    async with yard.stage.child(PARLOR, "relay") as relay, _worker(yard, "--no-relay") as child:
+        await relay.says("worker_ready")
+        return await _from_outbox(yard, plan, child, relay)
+
+
+async def _from_outbox(yard: Yard, plan: Plan, *running: Child) -> Measured:
+    """Give everything at once to a worker that is warm; it counts from the commit."""
+    few = max(1, plan.tasks // 20)
+    await yard.clear()
+    await yard.order(few)
+    await yard.drained("tasks", few)
+    await yard.clear()
+    since = await yard.order(plan.tasks)
+    return await _draining(yard, plan, "tasks", *running, since=since)
+
+
+async def _foreign(yard: Yard, plan: Plan) -> Measured:
+    await yard.clear()
+    await yard.publish(plan.tasks, exchange="parlor.tasks", key="default")
+    async with _worker(yard) as child:
+        return await _draining(yard, plan, "tasks", child, warm=WARM)
+
+
+async def _draining(
+    yard: Yard, plan: Plan, table: str, *running: Child, since: datetime | None = None, warm: float = 0.0
+) -> Measured:
+    used_s = sum(child.cpu_s() for child in running)
+    rate = await yard.drained(table, plan.tasks, since=since, warm=warm)
+    used_s = sum(child.cpu_s() for child in running) - used_s
+    return Measured(rate, {"cpu us": 1e6 * used_s / plan.tasks})
+
+
+async def _enqueue(yard: Yard, plan: Plan) -> Measured:
+    await yard.clear()
+    told = json.loads(await yard.stage.run(*PYTHON, "benchmarks.enqueue", str(plan.tasks)))
+    return Measured(told["rate"], {"cpu us": told["cpu_us"]})
+
+
+async def _floor_latency(yard: Yard, plan: Plan) -> Measured:
+    await yard.clear()
+    async with yard.stage.child(*BY_HAND_PROCESS):
+        await yard.consumed(FLOOR_QUEUE)
+        return await _paced(yard, plan, "floor_results", yard.publish_one)
+
+
+async def _latency(yard: Yard, plan: Plan) -> Measured:
+    enqueue, actor = yard.container.command(EnqueueTask), somebody()
+
+    async def order(number: int) -> TaskId:
+        return (await enqueue(actor, Order(kind=Noop.kind, payload={"number": number}))).task_id
+
+    await yard.clear()
+    async with _worker(yard):
+        return await _paced(yard, plan, "tasks", order)
+
+
+async def _paced(yard: Yard, plan: Plan, table: str, send: Callable[[int], Awaitable[TaskId]]) -> Measured:
+    took_ms = await yard.paced(table, plan.low_rate, plan.low_s, send)
+    return Measured(percentile(took_ms, 50), {"p99 ms": percentile(took_ms, 99)})
+
+
+@asynccontextmanager
+async def _worker(yard: Yard, *options: str) -> AsyncIterator[Child]:
+    async with yard.stage.child(*PYTHON, "benchmarks.worker", "worker", *options) as child:
+        await child.says("worker_ready")
+        await yard.consumed(DEFAULT_QUEUE)
+        yield child
+
+
+def _mean(one: Measured, other: Measured) -> Measured:
+    names = one.details.keys() & other.details.keys()
+    details = {name: (one.details[name] + other.details[name]) / 2 for name in names}
+    return Measured((one.figure + other.figure) / 2, details)

@@ -1,0 +1,107 @@
+"""Real servers for whoever asks: PostgreSQL as a fresh migrated copy a test, Redis, RabbitMQ."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from parlor.adapters.sql.engine import Database
+from parlor.adapters.sql.schema import Schema
+from tests.servers import session
+
+
+def pytest_configure() -> None:
+    session.open_session()
+
+
+def pytest_unconfigure() -> None:
+    session.close_session()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> str:
+    """Find a server on which databases can be made."""
+    return session.shared_url("postgres")
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> str:
+    """Find this worker's own part of a Redis."""
+    return session.shared_url("redis")
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_url() -> str:
+    """Find this worker's own part of a RabbitMQ."""
+    return session.shared_url("rabbitmq")
+
+
+@pytest.fixture(scope="session")
+def template(postgres_url: str) -> Iterator[str]:
+    """Migrate a database that nobody stays connected to, one a test process; answers its name."""
+    name = _new_name()
+
+    async def make() -> None:
+        await _execute(postgres_url, f"create database {name}")
+        await Schema(named(postgres_url, name)).upgrade()
+
+    # In a thread of its own: pytest-asyncio's loops stay as they are.
+    with ThreadPoolExecutor(max_workers=1) as other:
+        other.submit(asyncio.run, make()).result()
+        yield name
+        other.submit(asyncio.run, _execute(postgres_url, f"drop database {name} with (force)")).result()
+
+
+@pytest.fixture
+async def database_url(postgres_url: str, template: str) -> AsyncIterator[str]:
+    """Lend a migrated database of this test's own."""
+    async with _one_database(postgres_url, f"template {template}") as url:
+        yield url
+
+
+@pytest.fixture
+async def empty_database_url(postgres_url: str) -> AsyncIterator[str]:
+    """Lend a database of this test's own without a table."""
+    async with _one_database(postgres_url, "") as url:
+        yield url
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """Open a pool to a migrated database of this test's own."""
+    opened = Database(database_url, size=10, name="tests")
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+def named(url: str, database: str) -> str:
+    """Name another database of the same server."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
+
+
+@asynccontextmanager
+async def _one_database(server_url: str, like: str) -> AsyncIterator[str]:
+    name = _new_name()
+    await _execute(server_url, f"create database {name} {like}")
+    try:
+        yield named(server_url, name)
+    finally:
+        await _execute(server_url, f"drop database {name} with (force)")
+
+
+def _new_name() -> str:
+    return f"parlor_test_{uuid4().hex}"
+
+
+async def _execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()

@@ -1,0 +1,186 @@
+"""The ports of identity in memory, and the makers of hashes and tokens in plain sight."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from parlor.core.identity.model import MAX_SESSIONS, EmailTaken, InvalidToken, Session, User
+from parlor.core.identity.ports import Claims, FreshToken, Snapshot
+from parlor.core.shared.errors import Contended, NotFound
+from parlor.core.shared.ids import SessionId, UserId
+
+PERMISSIONS = {"user": frozenset({"tasks:create"}), "admin": frozenset({"tasks:create", "users:manage"})}
+
+
+@dataclass(slots=True)
+class IdentityStore:
+    """Rows by their keys; `families` is every token hash that a session ever had."""
+
+    users: dict[UserId, User] = field(default_factory=dict)
+    sessions: dict[SessionId, Session] = field(default_factory=dict)
+    families: dict[bytes, SessionId] = field(default_factory=dict)
+
+
+class FakeUsers:
+    """Port Users."""
+
+    def __init__(self, store: IdentityStore) -> None:
+        self._store = store
+
+    async def add(self, user: User) -> None:
+        self._check_email(user)
+        self._store.users[user.id] = deepcopy(user)
+
+    async def get(self, user_id: UserId) -> User:
+        user = await self.find(user_id)
+        if user is None:
+            raise NotFound
+        return user
+
+    async def find(self, user_id: UserId) -> User | None:
+        return deepcopy(self._store.users.get(user_id))
+
+    async def find_by_email(self, key: str) -> User | None:
+        found = (user for user in self._store.users.values() if user.email_key == key)
+        return deepcopy(next(found, None))
+
+    async def save(self, user: User) -> None:
+        stored = self._store.users.get(user.id)
+        if stored is None or stored.version != user.version:
+            raise Contended("users.version")
+        self._check_email(user)
+        user.version += 1
+        self._store.users[user.id] = deepcopy(user)
+
+    def _check_email(self, user: User) -> None:
+        others = (other for other in self._store.users.values() if other.id != user.id)
+        if any(other.email_key == user.email_key for other in others):
+            raise EmailTaken
+
+
+class FakeSessions:
+    """Port Sessions."""
+
+    def __init__(self, store: IdentityStore) -> None:
+        self._store = store
+
+    async def add(self, user: User, session: Session) -> None:
+        await self.save(session)
+        live = sorted(self._live(user), key=lambda one: (one.created_at, one.id), reverse=True)
+        for oldest in live[MAX_SESSIONS:]:
+            oldest.end(session.created_at)
+
+    async def get_by_token(self, presented: bytes) -> Session | None:
+        session_id = self._store.families.get(presented)
+        return deepcopy(self._store.sessions[session_id]) if session_id else None
+
+    async def save(self, session: Session) -> None:
+        self._store.sessions[session.id] = deepcopy(session)
+        self._store.families.setdefault(session.current, session.id)
+
+    async def end(
+        self, user: User, at: datetime, *, only: SessionId | None = None, but: SessionId | None = None
+    ) -> None:
+        for session in self._live(user):
+            if only in (None, session.id) and session.id != but:
+                session.end(at)
+
+    def _live(self, user: User) -> list[Session]:
+        sessions = self._store.sessions.values()
+        return [one for one in sessions if one.user_id == user.id and one.ended_at is None]
+
+
+class FakeDirectory:
+    """Ports Directory and Principals: what has been committed, without a cache."""
+
+    def __init__(self, identity: Callable[[], IdentityStore]) -> None:
+        self._identity = identity
+
+    async def by_id(self, user_id: UserId) -> Snapshot | None:
+        user = self._identity().users.get(user_id)
+        return self._snapshot(user) if user else None
+
+    async def by_email(self, key: str) -> Snapshot | None:
+        found = (user for user in self._identity().users.values() if user.email_key == key)
+        user = next(found, None)
+        return self._snapshot(user) if user else None
+
+    find = by_id
+
+    def _snapshot(self, user: User) -> Snapshot:
+        mine = (one for one in self._identity().sessions.values() if one.user_id == user.id)
+        return Snapshot(
+            id=user.id,
+            email=user.email,
+            email_verified=user.email_verified,
+            display_name=user.display_name,
+            roles=tuple(sorted(user.roles)),
+            permissions=frozenset().union(*(PERMISSIONS[role] for role in user.roles)),
+            status=user.status,
+            epoch=user.epoch,
+            sessions=frozenset(one.id for one in mine if one.ended_at is None),
+            created_at=user.created_at,
+            updated_at=user.updated_at,
+            version=user.version,
+        )
+
+
+@dataclass(slots=True)
+class FakeHasher:
+    """Port PasswordHasher: its hashes show all. `meanwhile` happens during a verification."""
+
+    scheme: str = "v2"
+    verified: list[str | None] = field(default_factory=list)
+    meanwhile: Callable[[], Awaitable[None]] | None = None
+
+    async def hash(self, password: str) -> str:
+        return f"{self.scheme}:{password}"
+
+    async def verify(self, password: str, password_hash: str | None) -> bool:
+        self.verified.append(password_hash)
+        if self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            await meanwhile()
+        return password_hash is not None and password_hash.partition(":")[2] == password
+
+    def outdated(self, password_hash: str) -> bool:
+        return not password_hash.startswith(f"{self.scheme}:")
+
+
+@dataclass(slots=True)
+class FakeAccessTokens:
+    """Port AccessTokens: remembers what it issued."""
+
+    life_s: int = 900
+    issued: dict[str, Claims] = field(default_factory=dict)
+
+    def issue(self, user_id: UserId, session_id: SessionId, *, epoch: int, token_id: UUID) -> FreshToken:
+        token = f"access-{token_id}"
+        self.issued[token] = Claims(user_id, session_id, epoch, expires_at=0.0)
+        return FreshToken(token, self.life_s)
+
+    def verify(self, token: str) -> Claims:
+        if token not in self.issued:
+            raise InvalidToken
+        return self.issued[token]
+
+
+@dataclass(slots=True)
+class FakeRefreshTokens:
+    """Port RefreshTokens: `t1`, `t2` ..., and `t1+`, `t1++` ... after them; another `key` derives others."""
+
+    key: str = "+"
+    drawn: int = 0
+
+    def first(self) -> str:
+        self.drawn += 1
+        return f"t{self.drawn}"
+
+    def successor(self, presented: str) -> str:
+        return presented + self.key
+
+    def fingerprint(self, token: str) -> bytes:
+        return hashlib.sha256(token.encode()).digest()

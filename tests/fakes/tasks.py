@@ -1,0 +1,102 @@
+"""The command ports of tasks in memory, and kinds whose handlers a test writes."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
+
+from parlor.adapters.payloads import PydanticPayloads
+from parlor.core.shared.clock import Clock
+from parlor.core.shared.errors import NotFound
+from parlor.core.shared.handling import Context
+from parlor.core.shared.ids import TaskId
+from parlor.core.shared.rules import Length, Secret
+from parlor.core.tasks.kinds import Kinds
+from parlor.core.tasks.model import Task, TaskStatus
+
+
+@dataclass(slots=True)
+class TaskStore:
+    """Rows by their id."""
+
+    tasks: dict[TaskId, Task] = field(default_factory=dict)
+
+
+class FakeTasks:
+    """Port Tasks."""
+
+    def __init__(self, store: TaskStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def add(self, task: Task) -> None:
+        now = self._clock()
+        due = task.run_at is None or task.run_at <= now
+        task.status = TaskStatus.QUEUED if due else TaskStatus.SCHEDULED
+        task.run_at = task.run_at or now
+        task.created_at = now
+        self._store.tasks[task.id] = deepcopy(task)
+
+    async def add_unless_live(self, task: Task) -> TaskId:
+        for other in self._store.tasks.values():
+            same = (other.kind, other.unique_key) == (task.kind, task.unique_key)
+            if same and task.unique_key is not None and not other.status.ended:
+                return other.id
+        await self.add(task)
+        return task.id
+
+    async def get(self, task_id: TaskId) -> Task:
+        if task_id not in self._store.tasks:
+            raise NotFound
+        return deepcopy(self._store.tasks[task_id])
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What the kind `note` takes."""
+
+    text: Annotated[str, Length(1, 100)] = "hello"
+    password: Annotated[str | None, Secret()] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """What it answers."""
+
+    text: str
+
+
+Act = Callable[[Note, Context], Awaitable[object]]
+
+
+async def echo(payload: Note, _context: Context) -> object:
+    return Echo(payload.text)
+
+
+@dataclass(slots=True)
+class NoteHandler:
+    """Does what the test says; by default it echoes."""
+
+    kind: ClassVar[str] = "note"
+    permission: ClassVar[str | None] = None
+    act: Act = echo
+
+    async def __call__(self, payload: Note, context: Context) -> Echo:
+        return await self.act(payload, context)  # type: ignore[return-value]  # a test may answer anything
+
+
+class SecretNoteHandler(NoteHandler):
+    """The same for holders of a permission."""
+
+    kind: ClassVar[str] = "secret_note"
+    permission: ClassVar[str | None] = "tasks:create:secret_note"
+
+
+def kinds_that(act: Act = echo) -> Kinds:
+    """Register `note` and `secret_note`, which both do this."""
+    handlers = [NoteHandler(act), SecretNoteHandler(act)]
+    return Kinds.of(handlers, PydanticPayloads(handlers))
+
+
+def a_payload(**fields: object) -> Mapping[str, object]:
+    return {"text": "hello", **fields}

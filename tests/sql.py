@@ -1,0 +1,114 @@
+"""The SQL adapters as tests use them: nobody listens, no cache stands behind them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from parlor.adapters.sql.engine import Database
+from parlor.adapters.sql.runs import SqlRuns
+from parlor.adapters.sql.upkeep import SqlUpkeep
+from parlor.adapters.sql.work import Reactions, SqlWork
+from parlor.core.shared.ids import TaskId, UserId
+from parlor.core.tasks.model import Task
+
+Row = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Hints:
+    """Counts what relays were told."""
+
+    tasks: int = 0
+    facts: int = 0
+
+    def tasks_due(self) -> None:
+        self.tasks += 1
+
+    def facts_due(self) -> None:
+        self.facts += 1
+
+
+@dataclass(slots=True)
+class Changes:
+    """Port UserChanges: remembers what it heard."""
+
+    heard: list[tuple[str, Sequence[tuple[UserId, str]]]] = field(default_factory=list)
+
+    async def about_to_change(self, users: Sequence[tuple[UserId, str]]) -> str:
+        self.heard.append(("about to", users))
+        return "mark"
+
+    async def changed(self, users: Sequence[tuple[UserId, str]], mark: str) -> None:
+        assert mark == "mark"
+        self.heard.append(("changed", users))
+
+
+@dataclass(slots=True)
+class Sql:
+    """One database and every adapter over it."""
+
+    database: Database
+    lease_s: float = 60.0
+    hints: Hints = field(default_factory=Hints)
+    changes: Changes = field(default_factory=Changes)
+    reactions: Reactions = field(default_factory=dict)
+
+    def work(self) -> SqlWork:
+        return SqlWork(self.database, self.changes, self.hints, self.reactions)
+
+    @property
+    def runs(self) -> SqlRuns:
+        return SqlRuns(
+            self.database,
+            lease_s=self.lease_s,
+            changes=self.changes,
+            hints=self.hints,
+            reactions=self.reactions,
+        )
+
+    @property
+    def upkeep(self) -> SqlUpkeep:
+        return SqlUpkeep(self.database, self.hints)
+
+    async def enqueue(self, *tasks: Task) -> list[TaskId]:
+        """Commit them in one transaction."""
+        async with self.work() as work:
+            for task in tasks:
+                await work.tasks.add(task)
+        return [task.id for task in tasks]
+
+    async def execute(self, statement: str, *arguments: object) -> None:
+        async with self.database.session() as session:
+            await session.execute(statement, *arguments)
+
+    async def rows(self, statement: str, *arguments: object) -> list[Row]:
+        async with self.database.session() as session:
+            return [dict(row) for row in await session.fetch(statement, *arguments)]
+
+    async def value(self, statement: str, *arguments: object) -> Any:
+        async with self.database.session() as session:
+            return await session.fetchval(statement, *arguments)
+
+    async def task(self, task_id: TaskId) -> Row:
+        (row,) = await self.rows("select * from tasks where id = $1", task_id)
+        return row
+
+    async def statuses(self) -> dict[TaskId, str]:
+        return {row["id"]: row["status"] for row in await self.rows("select id, status from tasks")}
+
+    async def outbox(self) -> list[TaskId]:
+        """The tasks that wait to be published, in the order of their rows."""
+        return [row["task_id"] for row in await self.rows("select task_id from task_outbox order by id")]
+
+    async def facts(self) -> list[Row]:
+        return await self.rows("select * from event_outbox order by id")
+
+    async def lose_leases(self, *task_ids: TaskId) -> None:
+        """As if their worker had not been heard of for a while."""
+        await self.execute(
+            "update tasks set lease_until = clock_timestamp() - interval '1 s' where id = any($1)", task_ids
+        )
+
+    async def clear_outbox(self) -> None:
+        """As if everything had been published."""
+        await self.execute("delete from task_outbox")

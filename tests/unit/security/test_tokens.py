@@ -1,0 +1,410 @@
+"""Access and refresh tokens: what an attacker tries, and what holds without one."""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import jwt
+import pytest
+from hypothesis import given, strategies as st
+
+from parlor.adapters.security.tokens import (
+    DerivedRefreshTokens,
+    JwtAccessTokens,
+    RememberedTokens,
+    SigningKey,
+)
+from parlor.core.identity.model import InvalidToken
+from parlor.core.identity.ports import AccessTokens, Claims, FreshToken
+from parlor.core.shared.ids import SessionId, UserId, uuid7
+
+SECRET, OLDER, FOREIGN = ("newest secret " * 3), ("older secret " * 3), ("nobody's secret " * 3)
+ISSUER, AUDIENCE = "https://parlor.example", "parlor"
+START = datetime(2026, 1, 1, 12, tzinfo=UTC)
+USER, SESSION, TOKEN = UserId(uuid7()), SessionId(uuid7()), uuid7()
+
+
+class Watch:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def move(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+def tokens_of(watch: Watch, *secrets: str, **settings: Any) -> JwtAccessTokens:
+    ours: dict[str, Any] = {"issuer": ISSUER, "audience": AUDIENCE, "clock": watch} | settings
+    return JwtAccessTokens(secrets or (SECRET,), **ours)
+
+
+@pytest.fixture(params=["plain", "remembered"])
+def tokens(request: pytest.FixtureRequest, watch: Watch) -> AccessTokens:
+    plain = tokens_of(watch, SECRET, OLDER)
+    return plain if request.param == "plain" else RememberedTokens(plain, clock=watch)
+
+
+def issued(tokens: AccessTokens, epoch: int = 7) -> str:
+    return tokens.issue(USER, SESSION, epoch=epoch, token_id=TOKEN).token
+
+
+def segment(part: object) -> str:
+    raw = part if isinstance(part, bytes) else json.dumps(part).encode()
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def header(**changes: object) -> dict[str, object]:
+    """Build the header of a good token, or nearly; a None leaves the field out."""
+    good = {"alg": "HS256", "typ": "at+jwt", "kid": SigningKey.shared(SECRET).kid}
+    return {name: value for name, value in (good | changes).items() if value is not None}
+
+
+def claims(**changes: object) -> dict[str, object]:
+    """Build the claims of a good token, or nearly; a None leaves the claim out."""
+    now = int(START.timestamp())
+    good = {"iss": ISSUER, "aud": AUDIENCE, "iat": now, "exp": now + 900, "epoch": 7}
+    good |= {"sub": str(USER), "sid": str(SESSION), "jti": str(TOKEN)}
+    return {name: value for name, value in (good | changes).items() if value is not None}
+
+
+def forged(head: object, body: object, secret: str = SECRET, digest: str = "sha256") -> str:
+    """Sign anything, as somebody who knows the secret could."""
+    signed = f"{segment(head)}.{segment(body)}"
+    return f"{signed}.{segment(hmac.digest(secret.encode(), signed.encode(), digest))}"
+
+
+def test_a_token_says_what_it_was_issued_for(tokens: AccessTokens) -> None:
+    assert tokens.verify(issued(tokens)) == Claims(USER, SESSION, 7, START.timestamp() + 900)
+    assert tokens.verify(issued(tokens)) == Claims(USER, SESSION, 7, START.timestamp() + 900)
+
+
+def test_a_token_holds_nothing_personal_and_says_what_it_is(tokens: AccessTokens) -> None:
+    fresh = tokens.issue(USER, SESSION, epoch=7, token_id=TOKEN)
+    assert isinstance(fresh, FreshToken)
+    assert fresh.expires_in == 900
+    assert jwt.get_unverified_header(fresh.token) == header()
+    assert jwt.decode(fresh.token, options={"verify_signature": False}) == claims()
+
+
+def test_the_forger_of_these_tests_makes_good_tokens(tokens: AccessTokens) -> None:
+    """Otherwise every refusal below would say nothing."""
+    assert tokens.verify(forged(header(), claims())).user_id == USER
+
+
+@pytest.mark.parametrize("extra", [{"nbf": int(START.timestamp())}, {"roles": ["admin"]}, {"name": "x"}])
+def test_a_claim_more_does_no_harm(tokens: AccessTokens, extra: Mapping[str, object]) -> None:
+    assert tokens.verify(forged(header(), claims(**extra))).user_id == USER
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        *(header(alg=alg) for alg in ["none", "None", "NONE", "nOnE", "", " none", "none\x00", None, 0, [], {}]),
+        *(header(alg=alg) for alg in ["HS384", "HS512", "RS256", "ES256", "EdDSA", "hs256", ["HS256"]]),
+        *(header(typ=typ) for typ in ["JWT", "jwt", "rt+jwt", "AT+JWT", "application/at+jwt", "", None, 1]),
+        *(header(crit=crit) for crit in [["b64"], ["exp"], ["http://example.org/x"], [], "exp", {}, 1]),
+        header(crit=["b64"], b64=True),
+        header(crit=["b64"], b64=False),
+        header(b64=False),
+        *(header(kid=kid) for kid in ["", "0", None, 0, [], {}, ["a"], True]),
+        header(kid="../../../../etc/passwd"),
+        header(kid="/dev/null"),
+        header(kid="' OR 1=1 --"),
+        header(kid="http://127.0.0.1:1/key"),
+        header(kid="file:///proc/self/environ"),
+        header(kid=SECRET),
+        header(kid=SigningKey.shared(OLDER).kid),
+        header(kid=SigningKey.shared(SECRET).kid.upper()),
+        [],
+        "header",
+        1,
+        b"\xff\xfe",
+        b"{" * 3000,
+        b"",
+    ],
+)
+def test_a_header_that_is_not_ours_is_refused(tokens: AccessTokens, head: object) -> None:
+    """Although signed with the right secret."""
+    with pytest.raises(InvalidToken):
+        tokens.verify(forged(head, claims()))
+
+
+@pytest.mark.parametrize("named", [{"jwk": {"kty": "oct", "k": "eA"}}, {"jku": "http://127.0.0.1:1/"}, {"x5u": "x"}])
+def test_a_key_that_comes_with_the_token_is_not_used(tokens: AccessTokens, named: Mapping[str, object]) -> None:
+    with pytest.raises(InvalidToken):
+        tokens.verify(forged(header(**named), claims(), secret="x"))
+
+
+NOW = int(START.timestamp())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(claims(**{name: None}) for name in claims()),
+        *(claims(**{name: json.loads("null")}) for name in claims()),
+        *(claims(exp=exp) for exp in [NOW, NOW - 1, NOW - 900, 0, -1, str(NOW + 900), NOW + 0.5, True, [], 10**400]),
+        *(claims(exp=exp) for exp in [NOW + 3601, 2**63, 10**30, float("inf"), float("nan")]),
+        *(claims(iat=iat) for iat in [NOW + 31, NOW + 900, NOW - 10_000, "now", 1.5, True, [], -(10**400)]),
+        *(claims(nbf=nbf) for nbf in [NOW + 31, NOW + 800, "now", True, 1e300, [], {}]),
+        *(claims(iss=iss) for iss in ["https://evil.example", "", [ISSUER], ISSUER + "/", 1, {}]),
+        *(claims(aud=aud) for aud in ["other", "", [AUDIENCE], [AUDIENCE, "other"], 1, {AUDIENCE: 1}]),
+        *(claims(sub=sub) for sub in ["", "admin", "1", 1, [str(USER)], {}, str(USER)[:-1], f"{{{USER}}}"]),
+        *(claims(sub=sub) for sub in [f"urn:uuid:{USER}", USER.hex, str(USER).upper(), f" {USER}", "٣" * 32]),
+        *(claims(sid=sid) for sid in ["", "1", 1, [], SESSION.hex]),
+        *(claims(jti=jti) for jti in ["", "1", 1, [], TOKEN.hex]),
+        *(claims(epoch=epoch) for epoch in ["7", 7.0, True, False, [], {}, 1e300]),
+        [],
+        "claims",
+        1,
+        b"null",
+        b"\xff\xfe",
+        b"[" * 5000,
+        b"",
+        b'{"exp":NaN}',
+    ],
+)
+def test_claims_that_are_not_ours_are_refused(tokens: AccessTokens, body: object) -> None:
+    """Although signed with the right secret."""
+    with pytest.raises(InvalidToken):
+        tokens.verify(forged(header(), body))
+
+
+@pytest.mark.parametrize(("iat", "nbf"), [(NOW + 30, None), (NOW, NOW + 30)])
+def test_another_clock_may_run_ahead_half_a_minute(tokens: AccessTokens, iat: int, nbf: int | None) -> None:
+    assert tokens.verify(forged(header(), claims(iat=iat, nbf=nbf)))
+
+
+Spoil = Callable[[str], object]
+SPOILT: Mapping[str, Spoil] = {
+    "stripped signature": lambda token: token.rpartition(".")[0] + ".",
+    "no signature": lambda token: token.rpartition(".")[0],
+    "half a signature": lambda token: token[:-20],
+    "another's signature": lambda token: token.rpartition(".")[0] + "." + segment(b"x" * 32),
+    "swapped payload": lambda token: ".".join([token.split(".")[0], segment(claims(epoch=8)), token.split(".")[2]]),
+    "swapped header": lambda token: ".".join([segment(header(typ="JWT")), *token.split(".")[1:]]),
+    "none without signature": lambda token: f"{segment(header(alg='none'))}.{token.split('.')[1]}.",
+    "a segment more": lambda token: token + ".",
+    "a segment between": lambda token: token.replace(".", ".x.", 1),
+    "white space": lambda token: f" {token}\n",
+    "a line end inside": lambda token: token.replace(".", ".\n", 1),
+    "standard base64": lambda token: token[:-1] + "/",
+    "padding": lambda token: token + "=",
+    "bytes": lambda token: token.encode(),
+    "nothing": lambda _: "",
+    "dots": lambda _: "..",
+    "many dots": lambda _: "." * 8000,
+    "None": lambda _: None,
+    "a number": lambda _: 1,
+    "a lone surrogate": lambda token: token + "\ud800",
+    "full-width letters": lambda token: token.replace("e", "\uff45"),
+    "NUL": lambda token: token + "\x00",
+    "a refresh token": lambda _: DerivedRefreshTokens([SECRET]).first(),
+    "an API key": lambda _: "parlor_abcdefgh_" + "x" * 43,
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT.keys())
+def test_a_spoilt_token_is_refused(tokens: AccessTokens, spoil: Spoil) -> None:
+    """Also right after the good one was verified, and remembered."""
+    good = issued(tokens)
+    tokens.verify(good)
+    spoilt: Any = spoil(good)
+    with pytest.raises(InvalidToken):
+        tokens.verify(spoilt)
+
+
+def test_a_huge_token_is_refused_although_good(tokens: AccessTokens) -> None:
+    """Before anything is parsed: what is too long is not even good when it is."""
+    with pytest.raises(InvalidToken):
+        tokens.verify(forged(header(), claims(filler="x" * 8192)))
+    assert tokens.verify(forged(header(), claims(filler="x" * 4096)))
+
+
+def test_a_huge_token_is_not_parsed(watch: Watch, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("parsed")
+
+    monkeypatch.setattr(jwt.PyJWS, "get_unverified_header", fail)
+    with pytest.raises(InvalidToken):
+        tokens_of(watch).verify("x" * 8193)
+
+
+@given(st.text() | st.text("abcABC012-_=.") | st.binary().map(lambda raw: ".".join([segment(raw)] * 3)))
+def test_whatever_it_is_it_is_refused_in_one_way(text: str) -> None:
+    with pytest.raises(InvalidToken):
+        tokens_of(Watch()).verify(text)
+
+
+@given(st.dictionaries(st.sampled_from([*claims(), "nbf"]), st.none() | st.booleans() | st.integers() | st.text()))
+def test_whatever_is_signed_is_taken_or_refused(changes: dict[str, object]) -> None:
+    """The right secret under odd claims: nothing but InvalidToken comes out of it."""
+    try:
+        read = tokens_of(Watch()).verify(forged(header(), claims() | changes))
+    except InvalidToken:
+        return
+    assert isinstance(read.user_id, UUID)
+    assert type(read.epoch) is int
+
+
+def test_a_token_ends_on_the_second(tokens: AccessTokens, watch: Watch) -> None:
+    token = issued(tokens)
+    watch.move(899.9)
+    tokens.verify(token)
+    watch.move(0.1)
+    with pytest.raises(InvalidToken):
+        tokens.verify(token)
+    with pytest.raises(InvalidToken):
+        tokens.verify(token)
+
+
+def test_the_foreign_are_refused(tokens: AccessTokens, watch: Watch) -> None:
+    """Another secret under our kid, and other systems that share the secret."""
+    strangers = [
+        forged(header(), claims(), secret=FOREIGN),
+        issued(tokens_of(watch, FOREIGN)),
+        issued(tokens_of(watch, issuer="https://other.example")),
+        issued(tokens_of(watch, audience="other")),
+        forged(header(alg="HS512"), claims(), digest="sha512"),
+    ]
+    for stranger in strangers:
+        with pytest.raises(InvalidToken):
+            tokens.verify(stranger)
+
+
+def test_after_a_rotation_the_newest_secret_signs_and_the_older_still_verifies(watch: Watch) -> None:
+    before = tokens_of(watch, OLDER)
+    rotated = tokens_of(watch, SECRET, OLDER)
+    old = issued(before)
+    assert rotated.verify(old).user_id == USER
+    new = issued(rotated)
+    assert jwt.get_unverified_header(new)["kid"] == SigningKey.shared(SECRET).kid
+    with pytest.raises(InvalidToken):
+        before.verify(new)
+    with pytest.raises(InvalidToken):
+        tokens_of(watch, SECRET).verify(old)
+
+
+def test_a_key_id_does_not_tell_its_key() -> None:
+    key = SigningKey.shared(SECRET)
+    assert key.kid not in hashlib.sha256(SECRET.encode()).hexdigest()
+    assert SECRET not in repr(key)
+
+
+@pytest.mark.parametrize("ttl_s", [0, -1, 3601])
+def test_no_token_is_issued_that_would_be_refused(watch: Watch, ttl_s: int) -> None:
+    with pytest.raises(ValueError, match="lives"):
+        tokens_of(watch, ttl_s=ttl_s)
+
+
+def test_a_short_secret_signs_nothing(watch: Watch) -> None:
+    with pytest.raises(jwt.InvalidKeyError):
+        issued(tokens_of(watch, "x" * 31))
+
+
+class Counting(JwtAccessTokens):
+    """Counts how often a token is looked at."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__([SECRET], issuer=ISSUER, audience=AUDIENCE, clock=watch)
+        self.verified = 0
+
+    def verify(self, token: str) -> Claims:
+        self.verified += 1
+        return super().verify(token)
+
+
+def test_a_known_token_is_verified_once(watch: Watch) -> None:
+    counting = Counting(watch)
+    tokens = RememberedTokens(counting, clock=watch)
+    token = issued(tokens)
+    for _ in range(5):
+        tokens.verify(token)
+    assert counting.verified == 1
+
+
+def test_refused_tokens_take_no_room(watch: Watch) -> None:
+    tokens = RememberedTokens(Counting(watch), clock=watch)
+    with pytest.raises(InvalidToken):
+        tokens.verify("x")
+    assert not tokens._known
+
+
+def test_what_is_remembered_is_bounded(watch: Watch) -> None:
+    tokens = RememberedTokens(Counting(watch), clock=watch, capacity=3)
+    for epoch in range(10):
+        tokens.verify(issued(tokens, epoch=epoch))
+        assert len(tokens._known) <= 3
+
+
+def test_a_token_that_ended_is_not_remembered_longer(watch: Watch) -> None:
+    tokens = RememberedTokens(Counting(watch), clock=watch)
+    token = issued(tokens)
+    tokens.verify(token)
+    watch.move(900)
+    with pytest.raises(InvalidToken):
+        tokens.verify(token)
+    assert not tokens._known
+
+
+def test_first_tokens_are_drawn() -> None:
+    refresh = DerivedRefreshTokens([SECRET])
+    drawn = {refresh.first() for _ in range(100)}
+    assert len(drawn) == 100
+    assert {len(token) for token in drawn} == {43}
+
+
+def test_a_successor_is_the_same_for_the_same_token_and_looks_like_any() -> None:
+    refresh, twin = DerivedRefreshTokens([SECRET]), DerivedRefreshTokens([SECRET])
+    first = refresh.first()
+    successor = refresh.successor(first)
+    assert successor == twin.successor(first) == refresh.successor(first)
+    assert len(successor) == 43
+    assert len({first, successor, refresh.successor(successor), refresh.successor("x")}) == 4
+
+
+def test_the_newest_secret_derives() -> None:
+    first = DerivedRefreshTokens([SECRET]).first()
+    assert DerivedRefreshTokens([SECRET, OLDER]).successor(first) == DerivedRefreshTokens([SECRET]).successor(first)
+    assert DerivedRefreshTokens([SECRET]).successor(first) != DerivedRefreshTokens([OLDER]).successor(first)
+
+
+def test_a_successor_is_not_the_secrets_own_mac() -> None:
+    """Whoever gets the server to sign something with the secret elsewhere has no refresh token."""
+    first = DerivedRefreshTokens([SECRET]).first()
+    own = hmac.digest(SECRET.encode(), first.encode(), "sha256")
+    assert DerivedRefreshTokens([SECRET]).successor(first) != segment(own)
+
+
+@given(st.text())
+def test_any_text_has_a_fingerprint_and_a_successor(text: str) -> None:
+    refresh = DerivedRefreshTokens([SECRET])
+    assert len(refresh.fingerprint(text)) == 32
+    assert refresh.successor(text)
+
+
+def test_a_lone_surrogate_has_a_fingerprint() -> None:
+    assert len(DerivedRefreshTokens([SECRET]).fingerprint("\ud800")) == 32
+
+
+def test_a_fingerprint_is_sha_256() -> None:
+    assert DerivedRefreshTokens([SECRET]).fingerprint("token") == hashlib.sha256(b"token").digest()
+
+
+def test_an_access_token_as_refresh_token_is_just_unknown(tokens: AccessTokens) -> None:
+    refresh = DerivedRefreshTokens([SECRET])
+    assert refresh.fingerprint(issued(tokens)) != refresh.fingerprint(refresh.first())
