@@ -1,6 +1,7 @@
 """Measure everything and write `benchmarks/results/latest.md` and `latest.json`: `python -m benchmarks`."""
 
 import argparse
+import sys
 import time
 from pathlib import Path
 
@@ -25,6 +26,8 @@ def main() -> None:
     with a_stage() as stage:
         rows = uvloop.run(measure(stage, plan, given.only or list(PARTS)))
     print(write(rows, given.results, plan=plan.name, took_s=time.perf_counter() - began))
+    if any(row.failures for row in rows):
+        sys.exit("Some operations failed: the table says which.")
 
 
 async def measure(stage: Stage, plan: Plan, parts: list[str]) -> list[Row]:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from uuid import UUID
 
 import asyncpg
 import httpx
@@ -38,13 +39,16 @@ update tasks set status = 'succeeded', attempts = 1, fence = 1, version = 3, que
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """A server of ours, and somebody who is logged in to it."""
+    """A server of ours, somebody who is logged in to it, and the address of another who may do so.
+
+    Somebody's oldest session ends with their 51st login: who logs in all the time must be another.
+    """
 
     port: int
     child: Child
     user_id: UserId
-    email: str
     token: str
+    visitor: str
 
     def get(self, path: str) -> str:
         return request("GET", f"/api/v1{path}", token=self.token)
@@ -60,10 +64,16 @@ async def an_api(stage: Stage) -> AsyncIterator[Api]:
     async with stage.child(PARLOR, "serve", "--port", str(port)) as child:
         await child.listens(port)
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=30) as client:
-            account = {"email": f"{uuid7()}@example.org", "password": PASSWORD}
-            made = (await client.post("/auth/register", json=account)).raise_for_status().json()
+            user_id, account = await _register(client)
             pair = (await client.post("/auth/login", json=account)).raise_for_status().json()
-        yield Api(port, child, UserId(made["id"]), account["email"], pair["access_token"])
+            _, other = await _register(client)
+        yield Api(port, child, user_id, pair["access_token"], other["email"])
+
+
+async def _register(client: httpx.AsyncClient) -> tuple[UserId, dict[str, str]]:
+    account = {"email": f"{uuid7()}@example.org", "password": PASSWORD}
+    made = (await client.post("/auth/register", json=account)).raise_for_status().json()
+    return UserId(UUID(made["id"])), account
 
 
 @asynccontextmanager
@@ -84,8 +94,10 @@ async def measure(stage: Stage, plan: Plan) -> list[Row]:
         for number in range(plan.rounds):
             for operation in OPERATIONS[:: 1 if number % 2 == 0 else -1]:
                 expect = 202 if operation is ADD else 200
-                beside = await _run(loader, floor, bare, 200)
-                rows[operation].add(beside, await _run(loader, api.child, jobs[operation], expect))
+                with rows[operation].failing():
+                    beside = await _run(loader, floor, bare, 200)
+                    ours = await _run(loader, api.child, jobs[operation], expect)
+                    rows[operation].add(beside, ours)
     return list(rows.values())
 
 

@@ -5,6 +5,7 @@ import gc
 import json
 import re
 import sys
+import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -16,6 +17,8 @@ import uvloop
 from benchmarks.percentiles import percentile
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+# Who is refused as too many comes again after a while, and is counted then.
+BUSY, PAUSE_S = 503, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class Load:
     def __init__(self, job: Job) -> None:
         self._job = job
         self._loop = asyncio.get_running_loop()
+        self._now = time.perf_counter  # uvloop's own clock ticks once a millisecond
         self._requests = cycle([request.encode() for request in job.requests])
         self._took: list[float] = []
         self._statuses: Counter[int] = Counter()
@@ -110,7 +114,7 @@ class Load:
         finally:
             for connection in self._connections:
                 connection.close()
-        took_s = (self._loop.time() if self._job.count else self._end) - self._begin
+        took_s = (self._now() if self._job.count else self._end) - self._begin
         self._took.sort()
         return Answer(
             rate=len(self._took) / took_s,
@@ -120,7 +124,7 @@ class Load:
         )
 
     async def _measure(self) -> None:
-        self._begin = self._loop.time() + self._job.warm_s
+        self._begin = self._now() + self._job.warm_s
         self._end = self._begin + (self._job.seconds or float("inf"))
         if self._job.rate:
             self._idle.extend(self._connections)
@@ -134,28 +138,28 @@ class Load:
             each.result()
 
     def _tick(self, number: int) -> None:
-        """Send the next at its moment, or when a connection is free; it counts from its moment."""
-        planned = self._begin - self._job.warm_s + number / self._job.rate
-        if planned >= self._end:
+        """Send the next now, or when a connection is free; it counts from now."""
+        now = self._now()
+        if now >= self._end:
             self._check_end()
             return
-        if number:
-            self._dispatch(planned)
-        self._loop.call_at(planned + 1 / self._job.rate, self._tick, number + 1)
+        self._dispatch(now)
+        planned = self._begin - self._job.warm_s + (number + 1) / self._job.rate
+        self._loop.call_later(max(0.0, planned - now), self._tick, number + 1)
 
-    def _dispatch(self, planned: float) -> None:
+    def _dispatch(self, since: float) -> None:
         if self._idle:
             self._sent += 1
             self._open += 1
-            self._idle.popleft().send(next(self._requests), planned)
+            self._idle.popleft().send(next(self._requests), since)
         else:
-            self._late.append(planned)
+            self._late.append(since)
 
     def _next(self, connection: Connection) -> None:
         if self._job.count and self._sent >= self._job.count:
             self._check_end()
             return
-        now = self._loop.time()
+        now = self._now()
         if now >= self._end:
             self._check_end()
             return
@@ -165,10 +169,14 @@ class Load:
 
     def _answered(self, connection: Connection, since: float, status: int) -> None:
         self._open -= 1
-        now = self._loop.time()
+        self._statuses[status] += 1
+        if status == BUSY:
+            self._sent -= 1
+            self._loop.call_later(PAUSE_S, self._next, connection)
+            return
+        now = self._now()
         if self._begin <= since and (now <= self._end or self._job.rate):
             self._took.append(now - since)
-        self._statuses[status] += 1
         if not self._job.rate:
             self._next(connection)
         else:

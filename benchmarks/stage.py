@@ -133,7 +133,7 @@ def a_stage() -> Iterator[Stage]:
             list(starting.map(Server.start, servers.values()))
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         environment = inherited | {
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
             "DATABASE_URL": servers["postgres"].url,
             "REDIS_URL": servers["redis"].url,
             "RABBITMQ_URL": servers["rabbitmq"].url,

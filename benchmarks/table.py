@@ -3,8 +3,11 @@
 import json
 import os
 import platform
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import nan
 from pathlib import Path
 from statistics import median
 
@@ -37,6 +40,15 @@ class Row:
 
     operation: Operation
     rounds: list[tuple[Measured, Measured]] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """Keep the failure of a round as a finding: the other operations are still measured."""
+        try:
+            yield
+        except (RuntimeError, OSError) as failure:
+            self.failures.append(f"{type(failure).__name__}: {failure}")
 
     def add(self, floor: Measured, ours: Measured) -> None:
         """Keep a round."""
@@ -44,20 +56,22 @@ class Row:
 
     @property
     def floor(self) -> float:
-        return median(floor.figure for floor, _ in self.rounds)
+        return _median(floor.figure for floor, _ in self.rounds)
 
     @property
     def ours(self) -> float:
-        return median(ours.figure for _, ours in self.rounds)
+        return _median(ours.figure for _, ours in self.rounds)
 
     @property
     def ratio(self) -> float:
         """The median of the rounds' own ratios: what disturbs a round disturbs both of its sides."""
-        return median(ours.figure / floor.figure for floor, ours in self.rounds)
+        return _median(ours.figure / floor.figure for floor, ours in self.rounds)
 
     @property
     def reached(self) -> bool:
         ask = self.operation.ask
+        if self.failures or not self.rounds:
+            return False
         return self.ratio <= ask if self.operation.at_most else self.ratio >= ask
 
     @property
@@ -80,12 +94,13 @@ def as_json(rows: list[Row], *, plan: str, took_s: float) -> str:
             "operation": row.operation.name,
             "floor": row.operation.floor,
             "unit": row.operation.unit,
-            "floor_figure": row.floor,
-            "our_figure": row.ours,
-            "ratio": row.ratio,
+            "floor_figure": row.floor if row.rounds else None,
+            "our_figure": row.ours if row.rounds else None,
+            "ratio": row.ratio if row.rounds else None,
             "ask": row.operation.ask,
             "at_most": row.operation.at_most,
             "reached": row.reached,
+            "failures": row.failures,
             "floor_details": row.details(0),
             "our_details": row.details(1),
             "rounds": [[floor.figure, ours.figure] for floor, ours in row.rounds],
@@ -139,7 +154,18 @@ def _details(row: Row) -> list[str]:
     for side, name in enumerate(("floor", "ours")):
         told = ", ".join(f"{what} {_figure(value)}" for what, value in row.details(side).items())
         lines.append(f"| {row.operation.name} | {name} | {ratios if side else ''} | {told} |")
+    lines += [f"| {row.operation.name} | **failed** | | {_short(failure)} |" for failure in row.failures]
     return lines
+
+
+def _short(text: str) -> str:
+    return " ".join(text.replace("|", "/").split())[:200]
+
+
+def _median(values: Iterable[float]) -> float:
+    """Answer `nan` for none at all: every round of the operation failed."""
+    listed = list(values)
+    return median(listed) if listed else nan
 
 
 def _figure(value: float) -> str:

@@ -33,22 +33,33 @@ Measure = Callable[[Yard, Plan], Awaitable[Measured]]
 
 async def measure(stage: Stage, plan: Plan) -> list[Row]:
     """Take turns: each round has the floor at both its ends, and ours between them."""
-    ours: dict[Operation, Measure] = {
-        OUTBOX: _outbox, RELAY: _relay_apart, FOREIGN: _foreign, ENQUEUE: _enqueue
-    }  # fmt: skip
     rows = {operation: Row(operation) for operation in OPERATIONS}
     async with a_yard(stage) as yard:
         for number in range(plan.rounds):
             before = await _floor(yard, plan)
-            found = {
-                each: await ours[each](yard, plan) for each in list(ours)[:: 1 if number % 2 == 0 else -1]
-            }
-            after = await _floor(yard, plan)
-            beside = _mean(before, after)
+            found = await _ours(yard, plan, rows, backwards=number % 2 == 1)
+            beside = _mean(before, await _floor(yard, plan))
             for operation, measured in found.items():
                 rows[operation].add(beside, measured)
-            rows[LATENCY].add(await _floor_latency(yard, plan), await _latency(yard, plan))
+            with rows[LATENCY].failing():
+                rows[LATENCY].add(await _floor_latency(yard, plan), await _latency(yard, plan))
     return list(rows.values())
+
+
+async def _ours(
+    yard: Yard, plan: Plan, rows: dict[Operation, Row], *, backwards: bool
+) -> dict[Operation, Measured]:
+    measures: dict[Operation, Measure] = {
+        OUTBOX: _outbox,
+        RELAY: _relay_apart,
+        FOREIGN: _foreign,
+        ENQUEUE: _enqueue,
+    }
+    found: dict[Operation, Measured] = {}
+    for operation in reversed(measures) if backwards else measures:
+        with rows[operation].failing():
+            found[operation] = await measures[operation](yard, plan)
+    return found
 
 
 async def _floor(yard: Yard, plan: Plan) -> Measured:

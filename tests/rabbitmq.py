@@ -5,8 +5,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
-import pika
-from pika.adapters.blocking_connection import BlockingChannel
+from pika import (  # type: ignore[import-untyped]  # pika has no annotations
+    BasicProperties,
+    BlockingConnection,
+    URLParameters,
+)
+from pika.adapters.blocking_connection import BlockingChannel  # type: ignore[import-untyped]  # the same
 
 from parlor.adapters.rabbitmq.connection import Link, visit
 from parlor.adapters.rabbitmq.consumer import PREFETCH, RabbitInbox
@@ -16,6 +20,18 @@ from parlor.adapters.rabbitmq.topology import Names
 from parlor.core.shared.bus import Delivery, DueTask
 from parlor.core.shared.ids import TaskId, uuid7
 from tests.waiting import eventually
+
+__all__ = [
+    "BasicProperties",
+    "Bench",
+    "BlockingChannel",
+    "Foreign",
+    "a_bench",
+    "a_namespace",
+    "due",
+    "got",
+    "remove",
+]
 
 
 def a_namespace() -> str:
@@ -28,7 +44,7 @@ def due(queue: str = "default", traceparent: str | None = None) -> DueTask:
 
 @dataclass(frozen=True)
 class Bench:
-    """What the container wires for a worker. The inbox is not started: a test does that when it wants deliveries."""
+    """What the container wires for a worker. A test starts the inbox itself, when it wants deliveries."""
 
     url: str
     names: Names
@@ -96,22 +112,30 @@ class Foreign:
 
     url: str
 
-    def publish(self, exchange: str, key: str, body: bytes, properties: pika.BasicProperties) -> None:
-        with pika.BlockingConnection(pika.URLParameters(self.url)) as connection:
+    def publish(self, exchange: str, key: str, body: bytes, properties: BasicProperties) -> None:
+        with BlockingConnection(URLParameters(self.url)) as connection:
             channel = connection.channel()
             channel.confirm_delivery()
             channel.basic_publish(exchange, key, body, properties, mandatory=True)
 
-    def get(self, queue: str) -> tuple[pika.BasicProperties, bytes]:
-        with pika.BlockingConnection(pika.URLParameters(self.url)) as connection:
+    def get(self, queue: str) -> tuple[BasicProperties, bytes]:
+        with BlockingConnection(URLParameters(self.url)) as connection:
             return got(connection.channel(), queue)
 
+    def echo(self, properties: BasicProperties) -> BasicProperties:
+        """Answer what comes back of these when nobody has touched them."""
+        with BlockingConnection(URLParameters(self.url)) as connection:
+            channel = connection.channel()
+            queue = channel.queue_declare("", exclusive=True).method.queue
+            channel.basic_publish("", queue, b"", properties)
+            return got(channel, queue)[0]
+
     def do(self, what: Callable[[BlockingChannel], object]) -> None:
-        with pika.BlockingConnection(pika.URLParameters(self.url)) as connection:
+        with BlockingConnection(URLParameters(self.url)) as connection:
             what(connection.channel())
 
 
-def got(channel: BlockingChannel, queue: str) -> tuple[pika.BasicProperties, bytes]:
+def got(channel: BlockingChannel, queue: str) -> tuple[BasicProperties, bytes]:
     method, properties, body = channel.basic_get(queue, auto_ack=True)
     assert method is not None, f"{queue} is empty"
     return properties, body

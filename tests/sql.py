@@ -97,7 +97,7 @@ class Sql:
         return {row["id"]: row["status"] for row in await self.rows("select id, status from tasks")}
 
     async def outbox(self) -> list[TaskId]:
-        """The tasks that wait to be published, in the order of their rows."""
+        """List the tasks that wait to be published, in the order of their rows."""
         return [row["task_id"] for row in await self.rows("select task_id from task_outbox order by id")]
 
     async def facts(self) -> list[Row]:
@@ -106,7 +106,9 @@ class Sql:
     async def lose_leases(self, *task_ids: TaskId) -> None:
         """As if their worker had not been heard of for a while."""
         await self.execute(
-            "update tasks set lease_until = clock_timestamp() - interval '1 s' where id = any($1)", task_ids
+            """update tasks set lease_until = clock_timestamp() - interval '1 s'
+                where id = any($1) and status = 'running'""",
+            task_ids,
         )
 
     async def clear_outbox(self) -> None:

@@ -9,7 +9,9 @@ PATIENCE_S = 30.0
 POLL_S = 0.01
 
 
-async def eventually(condition: Callable[[], object | Awaitable[object]], *, within: float = PATIENCE_S) -> None:
+async def eventually(
+    condition: Callable[[], object | Awaitable[object]], *, within: float = PATIENCE_S
+) -> None:
     """Poll until the condition, or what it answers when awaited, is true; fail after `within` seconds."""
     deadline = time.monotonic() + within
     while not await _answer(condition()):

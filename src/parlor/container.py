@@ -1,6 +1,5 @@
 """Where every port meets its adapter. A mode is a choice of adapters here, and nowhere else."""
 
-import asyncio
 import random
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,6 +12,7 @@ import punq
 
 from parlor.adapters.caching.principals import CachedPrincipals
 from parlor.adapters.caching.users import TTL_S, CachedUserChanges, CachedUsers
+from parlor.adapters.health import Step, asked, nothing, step
 from parlor.adapters.hints import FeedHints
 from parlor.adapters.http.caller import GuardedCaller
 from parlor.adapters.http.generator import HttpCardGenerator
@@ -22,8 +22,7 @@ from parlor.adapters.memory.cache import MemoryCache
 from parlor.adapters.memory.feed import MemoryFeed
 from parlor.adapters.observed import observed
 from parlor.adapters.payloads import PydanticPayloads
-from parlor.adapters.rabbitmq import topology
-from parlor.adapters.rabbitmq.connection import Link, visit
+from parlor.adapters.rabbitmq.connection import Link
 from parlor.adapters.rabbitmq.consumer import RabbitInbox
 from parlor.adapters.rabbitmq.letters import DeadLetterIntake
 from parlor.adapters.rabbitmq.outlet import Outlet
@@ -72,9 +71,7 @@ from parlor.core.tasks.waiting import Ends, FeedEnds
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
-Step = Callable[[], Awaitable[None]]
 AUDIENCE = "parlor"
-CHECK_S = 2.0
 EMBEDDED_TTL_S = 1.0
 
 # Which contexts answer, in the same transaction, to another's facts: one line each.
@@ -114,7 +111,7 @@ class Container:
 
     def build(self, cls: Callable[..., T]) -> T:
         """Make an instance with its ports; a missing one stops the boot."""
-        made: T = self._ports.instantiate(cast(type[T], cls))
+        made: T = self._ports.instantiate(cast("type[T]", cls))
         return made
 
     def command(self, use_case: Callable[..., Callable[P, Awaitable[R]]]) -> Callable[P, Awaitable[R]]:
@@ -136,7 +133,9 @@ class Container:
 
     async def parts(self) -> Mapping[str, Part]:
         """Ask each part how it is. Never raises."""
-        return {name: await _part(needed, check) for name, (needed, check) in self._checks.items()}
+        return {
+            name: await asked(needed=needed, check=check) for name, (needed, check) in self._checks.items()
+        }
 
     @staticmethod
     async def _end(steps: list[tuple[Step, Step]]) -> None:
@@ -180,7 +179,7 @@ class Container:
         database = Database(settings.database, size=settings.database_pool, name=f"parlor {self.role}")
         schema = Schema(settings.database)
         if settings.migrate_on_start:
-            self._steps.append((schema.upgrade, _nothing))
+            self._steps.append((schema.upgrade, nothing))
         self._steps.append((database.open, database.close))
         self._checks["database"] = (True, database.ping)
         self._checks["migrations"] = (True, lambda: schema.check(database))
@@ -191,7 +190,7 @@ class Container:
     def _wire_memory(self) -> None:
         self._register(Cache, MemoryCache())
         self._register(Feed, MemoryFeed())
-        self._checks["redis"] = (False, _nothing)
+        self._checks["redis"] = (False, nothing)
 
     def _wire_redis(self) -> None:
         settings = self.settings
@@ -201,13 +200,13 @@ class Container:
         feed = RedisFeed(link, namespace=settings.namespace)
         self._register(Cache, RedisCache(link, namespace=settings.namespace))
         self._register(Feed, feed)
-        self._steps += [(_nothing, link.close), (feed.start, feed.close)]
-        self._checks["redis"] = (False, lambda: _ask(link))
+        self._steps += [(nothing, link.close), (feed.start, feed.close)]
+        self._checks["redis"] = (False, link.ping)
 
     def _wire_identity(self) -> None:
         settings = self.settings
         hasher = BcryptHasher(cost=settings.bcrypt_cost)
-        self._steps.append((_nothing, _then(hasher.close)))
+        self._steps.append((nothing, step(hasher.close)))
         self._register(PasswordHasher, hasher)
         self._register(PasswordPolicy, PasswordPolicy(ShippedCommonPasswords()))
         tokens = JwtAccessTokens(
@@ -247,7 +246,7 @@ class Container:
 
     def _generator(self, url: str) -> HttpCardGenerator:
         generator = HttpCardGenerator(url)
-        self._steps.append((_nothing, generator.aclose))
+        self._steps.append((nothing, generator.aclose))
         return generator
 
     def _wire_bus(self) -> None:
@@ -255,7 +254,7 @@ class Container:
             bus = MemoryBus(dict(zip(Priority, self.settings.prefetch, strict=True)))
             self._register(MessageBus, bus)
             self._register(Inbox, bus)
-            self._checks["rabbitmq"] = (False, _nothing)
+            self._checks["rabbitmq"] = (False, nothing)
         elif self.settings.rabbitmq is None:
             raise BadSettings("set RABBITMQ_URL first")
         elif self.role is Role.API:
@@ -272,63 +271,8 @@ class Container:
         self._register(MessageBus, bus)
         self._register(Inbox, inbox)
         self._steps += [(part.start, part.close) for part in (link, outlet, bus, inbox)]
-        self._checks["rabbitmq"] = (True, lambda: _healthy(inbox))
+        self._checks["rabbitmq"] = (True, inbox.check)
         self._register(LetterSource, LetterSource(partial(DeadLetterIntake, link)))
-
-
-async def _nothing() -> None:
-    """In this mode there is nothing to do."""
-
-
-async def _ask(link: RedisLink) -> None:
-    await link.ask(lambda redis: redis.ping())
-
-
-async def _healthy(inbox: RabbitInbox) -> None:
-    if not await inbox.healthy():
-        raise ConnectionError("no connection, or no delivery for 30 s although the queue is not empty")
-
-
-def _then(call: Callable[[], None]) -> Step:
-    async def step() -> None:
-        call()
-
-    return step
-
-
-async def _part(needed: bool, check: Step) -> Part:
-    try:
-        async with asyncio.timeout(CHECK_S):
-            await check()
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with a part is its state
-        return Part(status="down", needed=needed, detail=str(error) or type(error).__name__)
-    return Part(status="up", needed=needed)
-
-
-async def migrate(settings: Settings) -> None:
-    """Bring the database up to date; raises BadSettings where none is named."""
-    if settings.database is None:
-        raise BadSettings("set DATABASE_URL first")
-    await Schema(settings.database).upgrade()
-
-
-async def declare_topology(settings: Settings) -> None:
-    """Declare RabbitMQ's exchanges and queues; raises BadSettings where they exist otherwise, naming the difference."""
-    if settings.rabbitmq is None:
-        raise BadSettings("set RABBITMQ_URL first")
-    try:
-        async with visit(settings.rabbitmq) as channel:
-            await topology.declare(channel, settings.namespace)
-    except topology.TopologyMismatch as error:
-        raise BadSettings(str(error)) from error
-
-
-async def check_topology(settings: Settings) -> None:
-    """Raise unless every exchange and queue is there as it should be."""
-    if settings.rabbitmq is None:
-        raise BadSettings("set RABBITMQ_URL first")
-    async with visit(settings.rabbitmq) as channel:
-        await topology.check(channel, settings.namespace)
 
 
 def make_container(settings: Settings, *, mode: Mode = Mode.SERVICES, role: Role = Role.API) -> Container:

@@ -86,7 +86,7 @@ async def test_every_fact_gets_its_answer(both: Both) -> None:
 async def test_no_more_is_taken_than_asked_for(both: Both) -> None:
     await both.bus.send_tasks([due() for _ in range(5)])
     inbox = await both.open_inbox()
-    sizes = []
+    sizes: list[int] = []
     while sum(sizes) < 5:
         sizes.append(len(await inbox.take(2)))
     assert max(sizes) <= 2
@@ -97,7 +97,7 @@ async def test_every_task_is_delivered_once(both: Both) -> None:
     sent = [due(queue) for queue in ("high", "default", "low") for _ in range(100)]
     assert all(await both.bus.send_tasks(sent))
     inbox = await both.open_inbox()
-    taken = []
+    taken: list[str | None] = []
     while len(taken) < len(sent):
         deliveries = await inbox.take(50)
         taken += [each.message_id for each in deliveries]

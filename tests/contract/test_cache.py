@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
@@ -98,7 +98,7 @@ async def test_a_value_ends_with_its_time(cache: Cache) -> None:
 
 
 async def test_readers_at_once_may_all_store(cache: Cache) -> None:
-    """No reader takes another's right to store: under load somebody always reads, and nothing would be kept."""
+    """No reader takes another's right to store: under load somebody always reads, and nothing would stay."""
     first, second = await lease(cache), await lease(cache)
     await cache.store(KEY, b"first", generation=first, ttl_s=60)
     assert (await cache.look(KEY)).value == b"first"
@@ -242,7 +242,7 @@ class Scene:
         self.answered = 0
         self.hits = 0
 
-    async def read(self) -> AsyncIterator[None]:
+    async def read(self) -> AsyncGenerator[None, None]:
         oldest = self.answered
         seen = await self.cache.look(KEY)
         if seen.value is not None:
@@ -254,7 +254,7 @@ class Scene:
         if seen.value is None and seen.generation is not None:
             await self.cache.store(KEY, b"%d" % version, generation=seen.generation, ttl_s=60)
 
-    async def write(self) -> AsyncIterator[None]:
+    async def write(self) -> AsyncGenerator[None, None]:
         mark = await self.cache.mark([KEY])
         yield
         self.committed += 1
@@ -263,12 +263,12 @@ class Scene:
         await self.cache.drop([KEY], mark)
         self.answered = max(self.answered, version)
 
-    async def roll_back(self) -> AsyncIterator[None]:
+    async def roll_back(self) -> AsyncGenerator[None, None]:
         mark = await self.cache.mark([KEY])
         yield
         await self.cache.drop([KEY], mark)
 
-    async def die(self) -> AsyncIterator[None]:
+    async def die(self) -> AsyncGenerator[None, None]:
         await self.cache.mark([KEY])
         yield
         self.committed += 1
@@ -293,7 +293,10 @@ def scripts(most: int) -> st.SearchStrategy[list[int]]:
 
 @given(script=scripts(6))
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], database=None
+    max_examples=150,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # every example opens a cache of its own
 )
 async def test_no_reader_sees_less_than_the_last_answered_write(opened: Opener, script: list[int]) -> None:
     """Whatever the order in which readers and writers move."""
@@ -314,11 +317,11 @@ async def test_many_at_once_see_no_past(cache: Cache) -> None:
     """Readers and writers as tasks, in the order that the loop and the server give them."""
     scene, turns = Scene(cache), itertools.count()
 
-    async def run(program: Callable[[], AsyncIterator[None]]) -> None:
+    async def run(program: Callable[[], AsyncGenerator[None, None]]) -> None:
         async for _ in program():
             await asyncio.sleep(0.001 * (next(turns) % 3))
 
-    async def again(program: Callable[[], AsyncIterator[None]]) -> None:
+    async def again(program: Callable[[], AsyncGenerator[None, None]]) -> None:
         for _ in range(30):
             await run(program)
 

@@ -1,6 +1,6 @@
 """The command ports of tasks in memory, and kinds whose handlers a test writes."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
@@ -92,11 +92,7 @@ class SecretNoteHandler(NoteHandler):
     permission: ClassVar[str | None] = "tasks:create:secret_note"
 
 
-def kinds_that(act: Act = echo) -> Kinds:
-    """Register `note` and `secret_note`, which both do this."""
-    handlers = [NoteHandler(act), SecretNoteHandler(act)]
+def kinds_that(act: Act = echo, *, more: Sequence[NoteHandler] = ()) -> Kinds:
+    """Register `note` and `secret_note`, which both do this, and what else is given."""
+    handlers = [NoteHandler(act), SecretNoteHandler(act), *more]
     return Kinds.of(handlers, PydanticPayloads(handlers))
-
-
-def a_payload(**fields: object) -> Mapping[str, object]:
-    return {"text": "hello", **fields}

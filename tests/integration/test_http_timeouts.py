@@ -4,18 +4,20 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import pytest
 
 from parlor.core.identity.use_cases import LogIn, TokenPair
+from parlor.entrypoints.http import server
 from parlor.entrypoints.http.app import make_app
 from parlor.entrypoints.http.server import MAX_HEAD_BYTES, bind, make_server
 from tests.fakes.container import FakeContainer, as_container, settings_for_tests
 
 SHORT_S = 0.05
 LONG_S = 60.0
+GIVE_UP_S = 30.0  # a failure, not a measure
 BODY = b'{"email": "ada@example.org", "password": "correct horse"}'
 HEAD = b"POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
 LOGIN = HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
@@ -33,14 +35,24 @@ class Line:
         self.writer.write(words)
 
     async def answer(self) -> tuple[int, dict[str, str], bytes]:
-        head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        headers = dict(line.lower().split(": ", 1) for line in head[1:-2])
-        body = await self.reader.readexactly(int(headers.get("content-length", 0)))
+        async with asyncio.timeout(GIVE_UP_S):
+            head = (await self.reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            headers = dict(line.lower().split(": ", 1) for line in head[1:-2])
+            body = await self.reader.readexactly(int(headers.get("content-length", 0)))
         return int(head[0].split()[1]), headers, body
 
     async def rest(self) -> bytes:
         """Read until the server closes."""
-        return await self.reader.read()
+        async with asyncio.timeout(GIVE_UP_S):
+            return await self.reader.read()
+
+    async def drip(self) -> None:
+        """Say a byte at a time until the server closes."""
+        async with asyncio.timeout(GIVE_UP_S):
+            while not self.reader.at_eof():
+                self.say(b"x")
+                with suppress(TimeoutError, ConnectionResetError):
+                    await asyncio.wait_for(self.reader.read(1), SHORT_S / 10)
 
 
 Connect = Callable[[], AbstractAsyncContextManager[Line]]
@@ -49,8 +61,8 @@ Connect = Callable[[], AbstractAsyncContextManager[Line]]
 @asynccontextmanager
 async def serving(fake: FakeContainer) -> AsyncIterator[Connect]:
     listener = bind("127.0.0.1", 0)
-    server = make_server(make_app(as_container(fake)), fake.settings)
-    running = asyncio.create_task(server.serve(sockets=[listener]))
+    uvicorn = make_server(make_app(as_container(fake)), fake.settings)
+    running = asyncio.create_task(uvicorn.serve(sockets=[listener]))
 
     @asynccontextmanager
     async def connect() -> AsyncIterator[Line]:
@@ -58,12 +70,12 @@ async def serving(fake: FakeContainer) -> AsyncIterator[Connect]:
         yield Line(reader, writer)
         writer.close()
 
-    while not server.started:  # noqa: ASYNC110 - uvicorn tells by a flag only
+    while not uvicorn.started:  # noqa: ASYNC110 - uvicorn tells by a flag only
         await asyncio.sleep(0)
     try:
         yield connect
     finally:
-        server.should_exit = server.force_exit = True
+        uvicorn.should_exit = uvicorn.force_exit = True
         await running
 
 
@@ -97,12 +109,7 @@ async def test_half_a_head_then_silence_is_closed(hurried: Connect, said: bytes)
 async def test_a_head_that_comes_byte_by_byte_is_closed_all_the_same(hurried: Connect) -> None:
     async with hurried() as line:
         line.say(b"GET /healthz HTTP/1.1\r\nx: ")
-        while not line.reader.at_eof():
-            line.say(b"x")
-            try:
-                await asyncio.wait_for(line.reader.read(1), SHORT_S / 10)
-            except (TimeoutError, ConnectionResetError):
-                continue
+        await line.drip()
 
 
 async def test_half_a_head_on_a_connection_that_was_used_before_is_closed(hurried: Connect) -> None:
@@ -134,12 +141,7 @@ async def test_a_body_that_nobody_wants_is_answered_at_once_and_its_rest_waited_
     async with hurried() as line:
         line.say(HEAD + b"content-length: 20000000\r\n\r\n" + b"x" * 100_000)
         assert (await line.answer())[0] == 413
-        while not line.reader.at_eof():
-            line.say(b"x")
-            try:
-                await asyncio.wait_for(line.reader.read(1), SHORT_S / 10)
-            except (TimeoutError, ConnectionResetError):
-                continue
+        await line.drip()
 
 
 async def test_a_client_that_sends_all_of_a_body_that_nobody_wants_reads_the_answer(patient: Connect) -> None:
@@ -169,17 +171,14 @@ async def test_pipelined_requests_are_answered_in_turn(patient: Connect) -> None
 
 
 async def test_an_answer_may_take_longer_than_a_head() -> None:
-    """Also while half of the next head waits behind it, which is closed after the answer."""
-
     async def slow(**_: object) -> TokenPair:
         await asyncio.sleep(4 * SHORT_S)
         return await logged_in()
 
     fake = FakeContainer(settings_for_tests(PARLOR_HEADER_TIMEOUT_S=SHORT_S), commands={LogIn: slow})
     async with serving(fake) as connect, connect() as line:
-        line.say(LOGIN + HEALTH[:-2])
+        line.say(LOGIN)
         assert (await line.answer())[0] == 200
-        assert await line.rest() == b""
 
 
 async def test_a_head_without_end_is_too_large(patient: Connect) -> None:
@@ -204,6 +203,20 @@ async def test_what_is_no_http_gets_a_problem(patient: Connect) -> None:
         assert (status, json.loads(body)["code"]) == (400, "bad_request")
         assert headers["x-content-type-options"] == "nosniff"
         assert await line.rest() == b""
+
+
+async def test_one_connection_too_many_is_told_that_we_are_busy(
+    patient: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with patient() as first, patient() as second:
+        monkeypatch.setattr(server, "MAX_CONNECTIONS", 1)
+        second.say(HEALTH)
+        status, headers, body = await second.answer()
+        assert (status, headers["retry-after"], json.loads(body)["code"]) == (503, "1", "busy")
+        assert headers["x-content-type-options"] == "nosniff"
+        monkeypatch.undo()
+        first.say(HEALTH)
+        assert (await first.answer())[0] == 200
 
 
 async def test_the_server_does_not_say_what_it_is(patient: Connect) -> None:

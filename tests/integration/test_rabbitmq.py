@@ -6,15 +6,13 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import UUID
 
-import pika
 import pytest
-from pika.adapters.blocking_connection import BlockingChannel
 
 from parlor.adapters.rabbitmq.connection import visit
 from parlor.adapters.rabbitmq.topology import TopologyMismatch, TopologyMissing, check, declare
 from parlor.core.shared.bus import Fact
 from parlor.core.shared.ids import EventId
-from tests.rabbitmq import Bench, a_bench, a_namespace, due, got, remove
+from tests.rabbitmq import BasicProperties, Bench, BlockingChannel, a_bench, a_namespace, due, got, remove
 from tests.waiting import eventually
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -110,8 +108,8 @@ async def test_a_foreign_client_reads_a_fact_as_a_cloud_event(bench: Bench) -> N
         traceparent=TRACE,
     )
 
-    def subscribe_then(send: asyncio.AbstractEventLoop) -> tuple[pika.BasicProperties, bytes]:
-        read: list[tuple[pika.BasicProperties, bytes]] = []
+    def subscribe_then(send: asyncio.AbstractEventLoop) -> tuple[BasicProperties, bytes]:
+        read: list[tuple[BasicProperties, bytes]] = []
 
         def listen(channel: BlockingChannel) -> None:
             queue = channel.queue_declare("", exclusive=True).method.queue
@@ -139,7 +137,8 @@ async def test_a_foreign_client_reads_a_fact_as_a_cloud_event(bench: Bench) -> N
 
 
 async def test_a_fact_that_is_no_json_does_not_stop_the_others(bench: Bench) -> None:
-    good, bad = ({"n": 1}, {"n": object()})
+    good: dict[str, object] = {"n": 1}
+    bad: dict[str, object] = {"n": object()}
     facts = [
         Fact(EventId(UUID(int=n)), "a.b", 1, UUID(int=0), n, datetime.now(UTC), body)
         for n, body in enumerate((good, bad, good))
@@ -150,9 +149,8 @@ async def test_a_fact_that_is_no_json_does_not_stop_the_others(bench: Bench) -> 
 async def test_a_cancelled_batch_leaves_the_channel_usable(bench: Bench) -> None:
     """At every moment of its course, and the later batches get their own answers."""
     for steps in range(20):
-        publishing = asyncio.create_task(
-            bench.outlet.publish([bench.bus._task(due("low")) for _ in range(50)])
-        )
+        batch = [due("low") for _ in range(50)]
+        publishing = asyncio.ensure_future(bench.bus.send_tasks(batch))
         for _ in range(steps):
             await asyncio.sleep(0)
         publishing.cancel()
@@ -169,7 +167,7 @@ async def test_many_batches_at_once_get_each_their_own_answers(bench: Bench) -> 
 
 async def test_a_body_of_many_frames_arrives_whole(bench: Bench) -> None:
     body = bytes(range(256)) * 8192  # 2 MiB
-    properties = pika.BasicProperties(message_id="large")
+    properties = BasicProperties(message_id="large")
     await asyncio.to_thread(bench.foreign.publish, bench.names.tasks, "low", body, properties)
     inbox = await bench.consume()
     [delivery] = await inbox.take(1)
@@ -181,6 +179,6 @@ async def test_a_body_of_many_frames_arrives_whole(bench: Bench) -> None:
 
 
 async def test_an_empty_body_arrives(bench: Bench) -> None:
-    await asyncio.to_thread(bench.foreign.publish, bench.names.tasks, "low", b"", pika.BasicProperties())
+    await asyncio.to_thread(bench.foreign.publish, bench.names.tasks, "low", b"", BasicProperties())
     [delivery] = await (await bench.consume()).take(1)
     assert (delivery.body, delivery.message_id, dict(delivery.headers)) == (b"", None, {})

@@ -22,7 +22,7 @@ UNKNOWN = Cached(value=None, generation=None)
 
 @pytest.fixture
 def server() -> Iterator[Redis]:
-    """A Redis of this test's own, to kill and to freeze."""
+    """Start a Redis of this test's own, to kill and to freeze."""
     with Redis() as server:
         yield server
 
@@ -46,9 +46,7 @@ class Process:
 
 
 @asynccontextmanager
-async def process(
-    server: Redis, *, most_owed: int = 10_000, connections: int = 8
-) -> AsyncIterator[Process]:
+async def process(server: Redis, *, most_owed: int = 10_000, connections: int = 8) -> AsyncIterator[Process]:
     link = RedisLink(server.url, connections=connections)
     cache = RedisCache(link, namespace=NAMESPACE, most_owed=most_owed)
     feed = RedisFeed(link, namespace=NAMESPACE)

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from parlor.config import BadSettings, Settings
-from parlor.container import Container, Mode, check_topology, make_container
+from parlor.container import Container, Mode, make_container
 from parlor.core.shared.health import Part
+from parlor.entrypoints.setup import check_topology
 
 TOPOLOGY_S = 10.0
 REMEDIES = {

@@ -11,7 +11,7 @@ import uvloop
 from pydantic import ValidationError
 
 from parlor.config import BadSettings, Settings
-from parlor.container import Container, Mode, declare_topology, make_container, migrate
+from parlor.container import Container, Mode, make_container
 from parlor.core.identity.use_cases import Register, ResetPassword
 from parlor.core.shared.errors import Invalid, ParlorError
 from parlor.entrypoints import check, logs
@@ -20,6 +20,7 @@ from parlor.entrypoints.embedded import up
 from parlor.entrypoints.embedded.postgres import EmbeddedPostgresError
 from parlor.entrypoints.http.app import make_app
 from parlor.entrypoints.http.server import bind, serve
+from parlor.entrypoints.setup import declare_topology, migrate
 
 Command = Callable[[argparse.Namespace, Settings], int | None]
 

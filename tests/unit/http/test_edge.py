@@ -94,7 +94,8 @@ async def test_a_body_that_stops_coming_is_a_timeout_that_ends_the_connection(fa
         await asyncio.Event().wait()
         raise AssertionError
 
-    start, body = await answered(fake, receive)
+    async with asyncio.timeout(30):  # a failure, not a measure
+        start, body = await answered(fake, receive)
     assert start["status"] == 408
     assert (b"connection", b"close") in start["headers"]
     assert json.loads(body["body"])["code"] == "request_timeout"

@@ -116,6 +116,11 @@ async def test_another_media_type_is_refused(client: AsyncClient, media: str) ->
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
 
 
+async def test_no_body_at_all_is_no_json(client: AsyncClient) -> None:
+    answer = await client.post("/api/v1/auth/login")
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_json")
+
+
 async def test_a_body_without_a_media_type_is_refused(client: AsyncClient) -> None:
     answer = await client.post("/api/v1/auth/login", content=b"{}")
     assert answer.status_code == 415

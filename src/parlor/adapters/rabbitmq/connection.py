@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aio_pika
@@ -44,8 +44,8 @@ class WiredConnection(aio_pika.Connection):
         closing = asyncio.ensure_future(self.close())
         await asyncio.wait([closing], timeout=CLOSE_S)
         self.wire.cut()
-        with suppress(Exception):
-            await closing
+        await asyncio.wait([closing], timeout=CLOSE_S)
+        await _stopped(closing)
 
 
 class Link:
@@ -171,7 +171,6 @@ class Line:
             raise
         finally:
             self.channel = None
-            connection.wire.sieve.receivers.pop(channel.number, None)
             if self._lost is not None:
                 self._lost()
             self._leave(channel)
@@ -220,6 +219,11 @@ async def _declare(connection: AbstractConnection, namespace: str) -> None:
 async def _close(channel: Channel) -> None:
     closing = asyncio.ensure_future(channel.close())
     await asyncio.wait([closing], timeout=CLOSE_S)
-    closing.cancel()
-    with suppress(Exception, asyncio.CancelledError):
-        await closing
+    await _stopped(closing)
+
+
+async def _stopped(closing: asyncio.Task[None]) -> None:
+    """See to its end, and look at its error, or asyncio complains that nobody did."""
+    await end(closing)
+    if not closing.cancelled() and (error := closing.exception()) is not None:
+        log.info("rabbitmq_close_failed", error=repr(error))

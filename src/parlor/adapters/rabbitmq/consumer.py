@@ -95,10 +95,15 @@ class RabbitInbox:
     @property
     def ready(self) -> bool:
         """Whether the queues are being consumed."""
-        return self._line.channel is not None
+        return self._line.channel is not None and self._depths.open
+
+    async def check(self) -> None:
+        """Raise ConnectionError unless it is healthy."""
+        if not await self.healthy():
+            raise ConnectionError("no connection, or no delivery for 30 s although the queue is not empty")
 
     async def healthy(self) -> bool:
-        """Whether deliveries come: not without a channel, nor when a queue has messages and sends none."""
+        """Whether deliveries come: not so when a queue has messages and sends none, or gives no answer."""
         return self.ready and not any([await self._stalls(queue) for queue in QUEUES])
 
     async def _move(self, delivery: Delivery, letter: Outgoing) -> bool:
@@ -119,7 +124,7 @@ class RabbitInbox:
     async def _stalls(self, queue: str) -> bool:
         held = self._stream.ledger.held(queue) if self._stream is not None else 0
         is_quiet = self._clock() - self._moved.get(queue, self._clock()) >= QUIET_S
-        return is_quiet and held < self._prefetch[queue] and bool(await self._depths.ready(queue))
+        return is_quiet and held < self._prefetch[queue] and await self._depths.ready(queue) != 0
 
     async def _consume(self, channel: Channel, sieve: Sieve) -> None:
         self._stream = stream = Stream(channel)
@@ -133,6 +138,8 @@ class RabbitInbox:
             await _cancel_consumers(channel)
 
     def _receive(self, stream: Stream, message: Received) -> None:
+        if not stream.alive:
+            return
         self._waiting.put(delivery_of(message, stream, message.consumer))
         self._moved[message.consumer] = self._clock()
         self._arrived.set()

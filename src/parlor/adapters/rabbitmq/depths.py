@@ -27,6 +27,11 @@ class Depths:
         """Close the channel."""
         await self._line.close()
 
+    @property
+    def open(self) -> bool:
+        """Whether there is a channel to ask on."""
+        return self._line.channel is not None
+
     async def ready(self, queue: str) -> int | None:
         """Count the messages that no consumer has taken; None while there is no answer."""
         channel = self._line.channel

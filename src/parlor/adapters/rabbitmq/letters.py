@@ -22,6 +22,7 @@ from parlor.core.tasks.model import DeadLetter
 PREFETCH = 16
 MOVED_BY_BROKER = "x-death"
 RETURNED = "x-delivery-count"
+OF_THE_QUEUE = (RETURNED, "x-acquired-count")
 
 Keep = Callable[[DeadLetter, bool, Delivery], Awaitable[None]]
 
@@ -56,6 +57,8 @@ class DeadLetterIntake:
         await channel.basic_consume(self._names.dead_letters, unsieved, timeout=RPC_S)
 
     def _receive(self, stream: Stream, message: Received) -> None:
+        if not stream.alive:
+            return
         keeping = asyncio.create_task(
             self._hand_over(stream, delivery_of(message, stream, message.routing_key))
         )
@@ -86,13 +89,13 @@ def is_from_broker(delivery: Delivery) -> bool:
 def letter_of(delivery: Delivery) -> DeadLetter:
     """Make a dead letter of a message, such that a database takes it."""
     reason, detail = _why(delivery)
-    headers = {storable(key): plain(value) for key, value in delivery.headers.items()}
+    headers = {key: value for key, value in delivery.headers.items() if key not in OF_THE_QUEUE}
     return DeadLetter(
         reason=storable(reason),
         detail=storable(detail),
         message_id=_optional(delivery.message_id),
         routing_key=storable(delivery.queue),
-        headers=headers,
+        headers={storable(key): plain(value) for key, value in headers.items()},
         body=delivery.body,
         content_type=_optional(delivery.content_type),
     )

@@ -39,7 +39,6 @@ class Outlet:
     def __init__(self, link: Link) -> None:
         self.link = link
         self._line = Line(link, lost=self._give_up)
-        self._writing = asyncio.Lock()
         self._awaited: set[Confirm] = set()
 
     async def start(self) -> None:
@@ -75,15 +74,13 @@ class Outlet:
     async def _write(
         self, channel: Channel, messages: Sequence[Outgoing], confirms: Sequence[Confirm]
     ) -> None:
-        frame = _frame(channel, messages)
-        async with self._writing:
-            # Cancelled here, nothing was sent; and nothing else runs between the sending and the counting.
-            await channel.write_queue.put(frame)
-            for message, confirm in zip(messages, confirms, strict=True):
-                channel.delivery_tag += 1
-                channel.confirmations[channel.delivery_tag] = confirm
-                if message.mandatory:
-                    channel.message_id_delivery_tag[message.message_id] = channel.delivery_tag
+        # Cancelled here, nothing was sent; and nothing else runs between the sending and the counting.
+        await channel.write_queue.put(_frame(channel, messages))
+        for message, confirm in zip(messages, confirms, strict=True):
+            channel.delivery_tag += 1
+            channel.confirmations[channel.delivery_tag] = confirm
+            if message.mandatory:
+                channel.message_id_delivery_tag[message.message_id] = channel.delivery_tag
         self._awaited.update(confirms)
         if self._line.channel is not channel:
             self._give_up()

@@ -29,6 +29,7 @@ async def keep(alive: Callable[[], Awaitable[None]], *, what: str) -> None:
             log.warning(
                 "rabbitmq_retry", what=what, error=type(error).__name__, detail=str(error), failures=failures
             )
+        heed_cancellation()
         await asyncio.sleep(pause(failures))
 
 
@@ -36,6 +37,12 @@ def is_cancelled() -> bool:
     """Tell a cancellation of the running task from one that the library raised in it."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def heed_cancellation() -> None:
+    """End a task whose cancellation was swallowed, as `wait_for` does when an answer comes just then."""
+    if is_cancelled():
+        raise asyncio.CancelledError
 
 
 def pause(failures: int) -> float:
@@ -53,6 +60,7 @@ async def end(task: asyncio.Task[None] | None) -> None:
 
 async def first(*ends: asyncio.Future[Any]) -> BaseException | None:
     """Wait for the first of them, and for no other; answers what it ended with."""
+    heed_cancellation()
     try:
         done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -78,6 +78,10 @@ class RedisLink:
         self._answered()
         return answer
 
+    async def ping(self) -> None:
+        """Raise RedisAway unless Redis answers."""
+        await self.ask(lambda redis: redis.ping())
+
     def connection(self) -> Connection:
         """Make a connection outside the pool, for whoever listens on it."""
         made: Connection = self._pool.make_connection()  # type: ignore[no-untyped-call]  # redis-py's own gap

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from secrets import token_urlsafe
@@ -23,6 +24,9 @@ LONGEST_LIFE_S = 3600
 # How far another machine's clock may run ahead of ours. There is none on `exp`: what has ended has ended.
 LEEWAY_S = 30
 REMEMBERED = 10_000
+
+# PyJWT would also take padding, and so one token in several spellings.
+_SHAPE = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +170,7 @@ class DerivedRefreshTokens:
 
 
 def _plausible(token: object) -> bool:
-    return isinstance(token, str) and len(token) <= LONGEST_TOKEN and token.isascii()
+    return isinstance(token, str) and len(token) <= LONGEST_TOKEN and _SHAPE.fullmatch(token) is not None
 
 
 def _mac(key: bytes, message: bytes) -> bytes:

@@ -16,6 +16,9 @@ from parlor.core.identity.ports import Snapshot
 from parlor.core.shared.errors import Contended, NotFound
 from parlor.core.shared.ids import SessionId, UserId
 
+USER_COLUMNS = tuple(column.name for column in users.c)
+SESSION_COLUMNS = tuple(column.name for column in sessions.c)
+
 _ROLES = select(func.array_agg(user_roles.c.role)).where(user_roles.c.user_id == users.c.id).scalar_subquery()
 _USER = select(*users.c, _ROLES.label("roles"))
 _FIND = Statement(_USER.where(users.c.id == bindparam("id")))
@@ -114,7 +117,7 @@ class SqlSessions:
     async def add(self, user: User, session: Session) -> None:
         """Insert with its first token; beyond 50 live ones the oldest end."""
         connection = await self._work.session()
-        row = {name: getattr(session, name) for name in sessions.c.keys() if name not in ("ip", "user_agent")}
+        row = {name: getattr(session, name) for name in SESSION_COLUMNS if name not in ("ip", "user_agent")}
         await _ADD_SESSION.run(connection, **row, ip=session.client.ip, user_agent=session.client.user_agent)
         await _add_token(connection, session)
         await connection.execute(_END_OLDEST, user.id, session.created_at)
@@ -186,18 +189,18 @@ class SqlDirectory:
 
 
 def _columns(user: User) -> dict[str, object]:
-    return {name: getattr(user, name) for name in users.c.keys()}
+    return {name: getattr(user, name) for name in USER_COLUMNS}
 
 
 def _user(row: Record) -> User:
-    values = {name: row[name] for name in users.c.keys() if name != "email_key"}
+    values = {name: row[name] for name in USER_COLUMNS if name != "email_key"}
     values["status"] = UserStatus(row["status"])
     values["roles"] = frozenset(row["roles"] or ())
     return User(**values)
 
 
 def _session(row: Record) -> Session:
-    values = {name: row[name] for name in sessions.c.keys() if name not in ("ip", "user_agent")}
+    values = {name: row[name] for name in SESSION_COLUMNS if name not in ("ip", "user_agent")}
     return Session(**values, client=Client(ip=row["ip"], user_agent=row["user_agent"]))
 
 

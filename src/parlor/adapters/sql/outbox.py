@@ -1,9 +1,8 @@
 """Both outboxes: written inside the transaction that makes them true, relayed with confirms, then deleted."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from itertools import accumulate
-from operator import and_
-from typing import TypeVar
+from collections.abc import Sequence
+from itertools import takewhile
+from operator import itemgetter
 
 from asyncpg import Record
 
@@ -58,8 +57,6 @@ with given_up as (delete from {{0}} where id = any($1) and failures >= {MOST_FAI
 insert into outbox_failed (outbox, row) select '{{0}}', to_jsonb(given_up) from given_up"""
 _RAISE_FAILURES = "update {0} set failures = failures + 1 where id = any($1)"
 
-RowT = TypeVar("RowT")
-
 
 async def add_fact(session: PooledConnection, event: Event) -> None:
     """Store an event with its aggregate's next number, whose row lock lasts until the commit: that is its order."""
@@ -78,20 +75,31 @@ class SqlOutboxes:
         """Send due rows in turns, delete what was confirmed."""
         async with self._database.session() as session, session.transaction():
             rows = await session.fetch(_TAKE_TASKS, queue, limit)
-            return await _relay(session, "task_outbox", rows, [_due(row) for row in rows], send)
+            if not rows:
+                return 0
+            confirmed = await send([_due(row) for row in rows])
+            sent = [row["id"] for row, good in zip(rows, confirmed, strict=True) if good]
+            failed = [row["id"] for row, good in zip(rows, confirmed, strict=True) if not good]
+            return await _settle(session, "task_outbox", sent, failed if sent else [])
 
     async def relay_facts(self, lane: int, limit: int, send: SendFacts) -> int:
         """Send a lane's rows in order, unless another relay does.
 
         The lock is a statement of its own: in one statement with the read, the read's snapshot could be older than
         the lock, and show rows that the last holder had deleted.
+
+        Nothing counts as sent that comes after a failure: it is sent again behind it, so that the order holds.
         """
         async with self._database.session() as session, session.transaction():
             if not await session.fetchval(_LOCK_LANE, lane):
                 return 0
             rows = await session.fetch(_TAKE_FACTS, lane, limit)
-            facts = [_fact(row) for row in rows]
-            return await _relay(session, "event_outbox", rows, facts, _in_order(send))
+            if not rows:
+                return 0
+            confirmed = await send([_fact(row) for row in rows])
+            sent = [row["id"] for row, _ in takewhile(itemgetter(1), zip(rows, confirmed, strict=True))]
+            failed = [row["id"] for row in rows[len(sent) : len(sent) + 1]]
+            return await _settle(session, "event_outbox", sent, failed if any(confirmed) else [])
 
     async def busy_lanes(self) -> Sequence[int]:
         """The lanes that have rows."""
@@ -99,33 +107,16 @@ class SqlOutboxes:
             return [row["lane"] for row in await session.fetch(_BUSY_LANES)]
 
 
-async def _relay(
-    session: PooledConnection,
-    table: str,
-    rows: Sequence[Record],
-    messages: Sequence[RowT],
-    send: Callable[[Sequence[RowT]], Awaitable[Sequence[bool]]],
-) -> int:
-    if not rows:
-        return 0
-    confirmed = await send(messages)
-    done = [row["id"] for row, good in zip(rows, confirmed, strict=True) if good]
-    left = [row["id"] for row, good in zip(rows, confirmed, strict=True) if not good]
-    await session.execute(_DELETE.format(table), done)
-    if left and done:
-        # Only a broker that took others says something about a row; one that is away says nothing.
-        await session.execute(_RAISE_FAILURES.format(table), left)
-        await session.execute(_MOVE_FAILED.format(table), left)
-    return len(done)
+async def _settle(session: PooledConnection, table: str, sent: Sequence[int], failed: Sequence[int]) -> int:
+    """Delete what was sent; count the failures of rows that a broker refused while it took others.
 
-
-def _in_order(send: SendFacts) -> SendFacts:
-    """Count nothing as sent that came after a failure: it is sent again behind it, and its order holds."""
-
-    async def send_until_failure(facts: Sequence[Fact]) -> Sequence[bool]:
-        return list(accumulate(await send(facts), and_))
-
-    return send_until_failure
+    One that took none is away, and says nothing about a row.
+    """
+    await session.execute(_DELETE.format(table), sent)
+    if failed:
+        await session.execute(_RAISE_FAILURES.format(table), failed)
+        await session.execute(_MOVE_FAILED.format(table), failed)
+    return len(sent)
 
 
 def _due(row: Record) -> DueTask:

@@ -7,7 +7,7 @@ import orjson
 from asyncpg import Record
 
 from parlor.adapters.sql.engine import Database
-from parlor.adapters.sql.tasks import GIVEN, STORED, columns, requester
+from parlor.adapters.sql.tasks import GIVEN, NOBODY, STORED, UNLESS_WAITING, columns, requester
 from parlor.adapters.sql.work import Hints, Reactions, SqlWork
 from parlor.core.identity.ports import UserChanges
 from parlor.core.shared.errors import Contended
@@ -17,16 +17,24 @@ from parlor.core.tasks.ports import FinishingWork
 
 _ATTEMPT = """t.id, kind, payload || coalesce(secrets, '{}') as payload, attempts, max_attempts, timeout_s, fence,
     priority, requester_kind, requester_id, user_id, traceparent"""
-_CLAIM = f"""
-with due as materialized (
-    select id from tasks where id = any($1::uuid[]) and status = 'queued' order by id for no key update)
-update tasks t
-   set status = 'running', attempts = attempts + 1, fence = fence + 1, version = version + 1, queued_at = null,
-       started_at = coalesce(started_at, clock_timestamp()),
-       lease_until = clock_timestamp() + make_interval(secs => $2)
-  from due where t.id = due.id
-returning {_ATTEMPT}"""
-_BIRTH = f"""
+
+
+def _claimed(ids: str, lease: str) -> str:
+    return f"""
+due as materialized (
+    select id from tasks where id = any({ids}::uuid[]) and status = 'queued' order by id for no key update),
+claimed as (
+    update tasks t
+       set status = 'running', attempts = attempts + 1, fence = fence + 1, version = version + 1,
+           queued_at = null, started_at = coalesce(started_at, clock_timestamp()),
+           lease_until = clock_timestamp() + make_interval(secs => {lease})
+      from due where t.id = due.id
+    returning {_ATTEMPT})"""
+
+
+_CLAIM = f"with {_claimed(ids='$1', lease='$2')} select * from claimed"
+# What has a row already is not born but claimed. A row that appears while this runs is its maker's to claim.
+_CLAIM_AND_BIRTH = f"""
 with given as ({GIVEN}), clock as materialized (select clock_timestamp() as moment),
 born as ({STORED}
     case when coalesce(run_at <= moment, true) then 'running' else 'scheduled' end, null,
@@ -36,8 +44,9 @@ born as ({STORED}
     case when coalesce(run_at <= moment, true) then moment + make_interval(secs => $15) end
     from given, clock
     on conflict (id) do nothing
-    returning *)
-select status, {_ATTEMPT} from born t"""
+    returning *),
+{_claimed(ids="$16", lease="$15")}
+select {_ATTEMPT} from born t where status = 'running' union all select * from claimed"""
 _RENEW = """
 update tasks t set lease_until = clock_timestamp() + make_interval(secs => $3)
   from unnest($1::uuid[], $2::bigint[]) as held (id, fence)
@@ -68,7 +77,7 @@ told as (
            || case status when 'failed' then jsonb_build_object('code', error -> 'code') else '{{}}' end
       from ended where status in ('succeeded', 'failed'))
 select id, status from ended"""
-_GIVE_BACK = """
+_GIVE_BACK = f"""
 with back as (
     update tasks t
        set status = 'queued', attempts = attempts - 1, version = version + 1, lease_until = null,
@@ -77,8 +86,8 @@ with back as (
      where t.id = held.id and t.fence = held.fence and t.status = 'running'
     returning t.*)
 insert into task_outbox (task_id, queue, requester, traceparent)
-select id, priority, coalesce(user_id, requester_id, '00000000-0000-0000-0000-000000000000'), traceparent from back
-on conflict (task_id) do nothing"""
+select id, priority, coalesce(user_id, requester_id, {NOBODY}), traceparent from back
+{UNLESS_WAITING}"""
 
 TRIES = 3
 
@@ -97,18 +106,13 @@ class SqlRuns:
 
     async def claim(self, known: Sequence[TaskId], born: Sequence[Task]) -> list[Attempt]:
         """Insert what has no row yet, claim what has one and waits."""
-        attempts, there = await self._give_birth(born) if born else ([], [])
-        waiting = sorted({*known, *there})
-        if waiting:
-            rows = await self._rows(_CLAIM, waiting, self._lease_s)
-            attempts += [_attempt(row) for row in rows]
-        return attempts
-
-    async def _give_birth(self, born: Sequence[Task]) -> tuple[list[Attempt], list[TaskId]]:
-        rows = await self._rows(_BIRTH, *columns(born), self._lease_s)
-        mine = {row["id"] for row in rows}
-        running = [_attempt(row) for row in rows if row["status"] == "running"]
-        return running, [task.id for task in born if task.id not in mine]
+        if not born:
+            rows = await self._rows(_CLAIM, known, self._lease_s)
+        else:
+            in_order = sorted(born, key=lambda task: task.id)
+            ids = [*known, *(task.id for task in in_order)]
+            rows = await self._rows(_CLAIM_AND_BIRTH, *columns(in_order), self._lease_s, ids)
+        return [_attempt(row) for row in rows]
 
     async def renew(self, held: Mapping[TaskId, int]) -> set[TaskId]:
         """Extend the leases that are still ours."""
@@ -132,6 +136,7 @@ class SqlRuns:
         """Queue them again, the attempt unspent."""
         ids = sorted(held)
         await self._rows(_GIVE_BACK, ids, [held[task_id] for task_id in ids])
+        self._hints.tasks_due()
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[FinishingWork]:

@@ -16,6 +16,8 @@ from parlor.core.shared.ids import TaskId
 from parlor.core.tasks.model import Priority, Requester, Task, TaskError, TaskStatus
 
 NOBODY = "'00000000-0000-0000-0000-000000000000'"
+# One row a task. A row that is being sent right now is waited for: it will be gone, and the task needs a new one.
+UNLESS_WAITING = "on conflict (task_id) do update set failures = task_outbox.failures where false"
 GIVEN = """
     select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[], $6::text[], $7::timestamptz[],
                          $8::int[], $9::text[], $10::text[], $11::uuid[], $12::uuid[], $13::uuid[], $14::text[])

@@ -6,6 +6,7 @@ from datetime import timedelta
 from parlor.adapters.sql import idempotency
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.runs import LANE
+from parlor.adapters.sql.tasks import NOBODY, UNLESS_WAITING
 from parlor.adapters.sql.work import Hints
 from parlor.core.shared.ids import TaskId, uuid7
 from parlor.core.tasks.model import DeadLetter
@@ -14,9 +15,9 @@ from parlor.core.tasks.ports import Reaped
 BATCH = 1000
 MOST_LOSSES = 5
 
-_OUTBOX = """
+_OUTBOX = f"""
     insert into task_outbox (task_id, queue, requester, traceparent)
-    select id, priority, coalesce(user_id, requester_id, '00000000-0000-0000-0000-000000000000'), traceparent"""
+    select id, priority, coalesce(user_id, requester_id, {NOBODY}), traceparent"""
 _RELEASE = f"""
 with due as materialized (
     select id from tasks where status = 'scheduled' and run_at <= clock_timestamp()
@@ -24,7 +25,7 @@ with due as materialized (
 released as (
     update tasks t set status = 'queued', queued_at = clock_timestamp(), version = version + 1
       from due where t.id = due.id returning t.*),
-sent as ({_OUTBOX} from released on conflict (task_id) do nothing)
+sent as ({_OUTBOX} from released {UNLESS_WAITING})
 select count(*) from released"""
 _LOST_ERROR = """jsonb_build_object('code', 'worker_lost', 'retryable', true,
     'message', 'The worker was lost during attempt ' || t.attempts || '.')"""
@@ -42,7 +43,7 @@ reaped as (
            finished_at = case when hopeless then clock_timestamp() end,
            queued_at = case when hopeless then null else clock_timestamp() end
       from lost where t.id = lost.id returning t.*),
-sent as ({_OUTBOX} from reaped where status = 'queued' on conflict (task_id) do nothing),
+sent as ({_OUTBOX} from reaped where status = 'queued' {UNLESS_WAITING}),
 told as (
     insert into event_outbox (lane, event_id, name, version, subject, sequence, traceparent, body)
     select {LANE.format("id")}, gen_random_uuid(), 'tasks.task_failed', 1, id, version, traceparent,
@@ -62,7 +63,7 @@ with lost as materialized (
      order by t.queued_at limit {BATCH} for no key update skip locked),
 again as (
     update tasks t set queued_at = clock_timestamp() from lost where t.id = lost.id returning t.*),
-sent as ({_OUTBOX} from again on conflict (task_id) do nothing)
+sent as ({_OUTBOX} from again {UNLESS_WAITING})
 select count(*) from again"""
 _FORGET = f"""
 delete from tasks where id in (
@@ -103,9 +104,8 @@ class SqlUpkeep:
     async def forget_ended(self, keep: timedelta) -> int:
         """Delete a batch of old tasks, and of idempotency keys whose day is over."""
         async with self._database.session() as session:
-            status = await session.execute(_FORGET, keep)
-            await session.execute(idempotency.FORGET)
-        return int(status.rpartition(" ")[2])
+            deleted = [await session.execute(_FORGET, keep), await session.execute(idempotency.FORGET)]
+        return sum(int(status.rpartition(" ")[2]) for status in deleted)
 
 
 class SqlDeadLetters:

@@ -7,12 +7,11 @@ from typing import Any, Protocol, Self
 from uuid import UUID
 
 import structlog
-from asyncpg.transaction import Transaction
 
 from parlor.adapters.sql import idempotency, outbox
 from parlor.adapters.sql.driver import PooledConnection
 from parlor.adapters.sql.engine import Database
-from parlor.adapters.sql.errors import translated
+from parlor.adapters.sql.errors import translated, translating
 from parlor.adapters.sql.identity import SqlSessions, SqlUsers
 from parlor.adapters.sql.tasks import SqlTasks
 from parlor.core.identity.ports import UserChanges
@@ -28,6 +27,10 @@ Reactions = Mapping[type[Event], Sequence[Reaction[Any, Any]]]
 
 class EndlessReactions(RuntimeError):
     """Reactions answered one another more than 8 times: a mistake in their wiring."""
+
+
+class RolledBack(RuntimeError):
+    """A statement of the transaction had failed, and its error was swallowed: nothing was committed."""
 
 
 class Hints(Protocol):
@@ -50,7 +53,6 @@ class SqlWork:
         self._hints = hints
         self._reactions = reactions
         self._session: PooledConnection | None = None
-        self._transaction: Transaction | None = None
         self._events: deque[tuple[Event, int]] = deque()
         self._depth = 0
         self._after: list[Callable[[], Awaitable[None]]] = []
@@ -93,20 +95,16 @@ class SqlWork:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            if error is None:
-                await self._complete()
-            else:
-                await self._roll_back()
-        except Exception as failure:
-            await self._roll_back()
-            self._raise(failure)
-        finally:
-            await self._give_connection_back()
-        if isinstance(error, Exception):
-            self._raise_if_translated(error)
-        elif error is None:
+        with translating():
+            try:
+                if error is None:
+                    await self._complete()
+            finally:
+                await self._give_connection_back()  # which rolls back whatever was not committed
+        if error is None:
             await self._follow_up()
+        elif isinstance(error, Exception) and (other := translated(error)) is not None:
+            raise other from error
 
     async def _complete(self) -> None:
         await self._react()
@@ -115,7 +113,7 @@ class SqlWork:
             await self.tasks.flush(self._session)
         elif self._session is not None:
             await self.tasks.flush(self._session)
-            await self._commit()
+            await self._commit(self._session)
 
     async def _react(self) -> None:
         while self._events:
@@ -128,31 +126,22 @@ class SqlWork:
             await outbox.add_fact(await self.session(), event)
             self._wrote_facts = True
 
-    async def _commit(self) -> None:
-        assert self._transaction is not None
+    async def _commit(self, session: PooledConnection) -> None:
         if not self._touched:
-            await self._transaction.commit()
+            await _commit(session)
             return
         touched = tuple(self._touched.items())
         mark = await self._changes.about_to_change(touched)
         try:
-            await self._transaction.commit()
+            await _commit(session)
         finally:
             await self._changes.changed(touched, mark)
 
     async def _begun(self) -> PooledConnection:
         if self._session is None:
             self._session = await self._database.acquire()
-            self._transaction = self._session.transaction()
-            await self._transaction.start()
+            await self._session.execute("begin")
         return self._session
-
-    async def _roll_back(self) -> None:
-        """Undo, as far as the connection still lets us: a closed one has undone it by itself."""
-        session, transaction = self._session, self._transaction
-        if session is None or transaction is None or session.is_closed() or not session.is_in_transaction():
-            return
-        await transaction.rollback()
 
     async def _give_connection_back(self) -> None:
         if self._session is not None:
@@ -167,15 +156,11 @@ class SqlWork:
         for call in self._after:
             try:
                 await call()
-            except Exception:  # noqa: BLE001 - the commit stands, whatever comes after it
+            except Exception:
                 log.warning("after_commit_failed", exc_info=True)
 
-    @staticmethod
-    def _raise_if_translated(error: Exception) -> None:
-        other = translated(error)
-        if other is not None:
-            raise other from error
 
-    def _raise(self, failure: Exception) -> None:
-        self._raise_if_translated(failure)
-        raise failure
+async def _commit(session: PooledConnection) -> None:
+    """Commit; PostgreSQL answers ROLLBACK, and no error, where a statement had failed and somebody went on."""
+    if await session.execute("commit") != "COMMIT":
+        raise RolledBack

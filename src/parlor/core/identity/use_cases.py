@@ -31,7 +31,7 @@ from parlor.core.identity.ports import (
 )
 from parlor.core.shared.actor import Actor, ActorKind
 from parlor.core.shared.clock import Clock
-from parlor.core.shared.errors import Flaw, Invalid, NotFound
+from parlor.core.shared.errors import Contended, Flaw, Invalid, NotFound
 from parlor.core.shared.ids import SessionId, UserId, uuid7
 from parlor.core.shared.work import UnitOfWork
 
@@ -142,8 +142,10 @@ class LogIn:
         session = self._session(known, token, client)
         async with self.work() as work:
             user = await work.users.get(known.id)
-            if not user.active or user.password_hash != known.password_hash:
+            if not user.active:
                 raise InvalidCredentials
+            if user.password_hash != known.password_hash:
+                raise Contended("users.password_hash")  # another password, or a twin's newer hash of the same
             if upgraded is not None:
                 user.rehash(upgraded)
                 await work.users.save(user)

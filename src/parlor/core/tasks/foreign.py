@@ -58,11 +58,9 @@ class AdmitForeign:
             permission = self.kinds.handler(kind).permission
         except UnknownKind as error:
             raise Refused("unknown_kind", "No handler runs this kind.") from error
+        open_to_all = permission is None or kind == HttpRequestHandler.kind
         listed = self.producers.kinds
-        if listed is None:
-            allowed = permission is None or kind == HttpRequestHandler.kind
-        else:
-            allowed = kind in listed
+        allowed = open_to_all if listed is None else kind in listed
         if not allowed:
             raise Refused("forbidden_kind", "Producers may not run this kind.")
 

@@ -144,7 +144,7 @@ class Upkeep(Protocol):
         ...
 
     async def forget_ended(self, keep: timedelta) -> int:
-        """Delete a batch of tasks that ended longer ago than this."""
+        """Delete a batch of tasks that ended longer ago than this, and of other old rows; answers how many."""
         ...
 
 

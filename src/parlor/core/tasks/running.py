@@ -24,12 +24,11 @@ class RunAttempt:
     kinds: Kinds
     jitter: Callable[[], float]
 
-    async def __call__(self, attempt: Attempt, context: Context) -> Ending:
+    async def __call__(self, attempt: Attempt, context: Context) -> Ending:  # noqa: PLR0911 - one answer for each way to end
+        limit = asyncio.timeout(attempt.timeout_s)
         try:
-            async with asyncio.timeout(attempt.timeout_s):
+            async with limit:
                 return await self._handle(attempt, context)
-        except TimeoutError:
-            return self.again(attempt, "timeout", f"The attempt took longer than {attempt.timeout_s} s.")
         except Retry as retry:
             return self.again(attempt, retry.code, retry.message, after=retry.after)
         except Fail as fail:
@@ -38,7 +37,9 @@ class RunAttempt:
             return _failed(attempt, error.code, error.detail)
         except ParlorError as error:
             return self.again(attempt, error.code, error.detail)
-        except Exception as error:  # noqa: BLE001 - a handler may raise anything, and its task must still end
+        except Exception as error:
+            if limit.expired():
+                return self.again(attempt, "timeout", f"The attempt took longer than {attempt.timeout_s} s.")
             context.log.warning("handler_raised", error=type(error).__name__, exc_info=error)
             return self.again(attempt, "handler_error", f"The handler raised {type(error).__name__}.")
 

@@ -26,7 +26,7 @@ class TakeLetter:
     admit: AdmitForeign
     work: UnitOfWork[TaskWork]
 
-    async def __call__(self, letter: DeadLetter, from_broker: bool, delivery: Delivery) -> None:
+    async def __call__(self, letter: DeadLetter, from_broker: bool, delivery: Delivery) -> None:  # noqa: FBT001 - the port's signature
         if not from_broker:
             await self.letters.add(letter)
             return

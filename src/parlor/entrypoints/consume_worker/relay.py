@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 
@@ -34,7 +35,7 @@ class Relay:
         """Begin to listen and to publish."""
         for channel, relay in ((TASKS_DUE, self._relay_tasks), (FACTS_DUE, self._relay_facts)):
             due = asyncio.Event()
-            self._deaf.append(self._feed.listen(channel, lambda _, event=due: event.set()))  # type: ignore[misc]  # a default argument binds the loop's variable
+            self._deaf.append(self._feed.listen(channel, partial(_set, due)))
             self._loops.append(asyncio.create_task(self._keep(relay, due)))
 
     def failed(self) -> BaseException | None:
@@ -89,6 +90,10 @@ class Relay:
         for lane in await self._outboxes.busy_lanes():
             sent += await self._outboxes.relay_facts(lane, BATCH, self._bus.send_facts)
         return sent > 0
+
+
+def _set(due: asyncio.Event, _: bytes) -> None:
+    due.set()
 
 
 async def _either(due: asyncio.Event, seconds: float) -> None:

@@ -157,7 +157,7 @@ class Runner:
         """Claim all in one statement; if the database chokes on one of the orders, each by itself."""
         try:
             return await _patiently(partial(self._runs.claim, rows, born))
-        except Exception:  # noqa: BLE001 - whatever one message holds, the others must be taken
+        except Exception:
             log.exception("claim_failed", tasks=len(rows) + len(born))
         attempts = await _patiently(partial(self._runs.claim, rows, [])) if rows else []
         for task in born:

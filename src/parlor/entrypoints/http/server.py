@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from parlor.config import Settings
-from parlor.core.shared.errors import ParlorError
-from parlor.entrypoints.http.call import new_request_id
-from parlor.entrypoints.http.errors import PROBLEM, BadRequest, HeadTooLarge, problem_json, status_of
-from parlor.entrypoints.http.middleware import common_headers
+from parlor.core.shared.errors import Busy, ParlorError
+from parlor.entrypoints.http.call import call_of, new_request_id
+from parlor.entrypoints.http.errors import PROBLEM, BadRequest, HeadTooLarge, problem, problem_json, status_of
+from parlor.entrypoints.http.middleware import Edge, common_headers
 
 MAX_HEAD_BYTES = 65_536
-MAX_CONNECTIONS = 10_000  # each WebSocket is one; beyond it uvicorn answers 503
+MAX_CONNECTIONS = 10_000  # each WebSocket is one
 KEEP_ALIVE_S = 15
 
 
@@ -25,6 +25,7 @@ class HeadTimeoutProtocol(HttpToolsProtocol):
     """Closes connections that owe us the rest of something: a head, or a body whose answer has been given."""
 
     settings: Settings
+    full: ASGIApp
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _in_body = False
@@ -35,7 +36,10 @@ class HeadTimeoutProtocol(HttpToolsProtocol):
         self._expect()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; while no request is being answered they must add up to something in time."""
+        """Take bytes; while no request is being answered they must add up to something in time.
+
+        Half a head behind a request that is being answered has uvicorn's keep-alive time from the answer on.
+        """
         if not self._answering():
             self._expect()
         if not self._in_body:
@@ -48,6 +52,8 @@ class HeadTimeoutProtocol(HttpToolsProtocol):
         """Stop waiting: what follows is the application's, with limits of its own."""
         self._satisfied()
         self._in_body = True
+        # uvicorn's own limit answers in plain text.
+        self.app = self.full if len(self.connections) > MAX_CONNECTIONS else self.config.loaded_app
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -55,11 +61,6 @@ class HeadTimeoutProtocol(HttpToolsProtocol):
         self._satisfied()
         self._in_body = False
         super().on_message_complete()
-
-    def on_message_begin(self) -> None:
-        """Begin to wait for a head that follows another request in the same bytes."""
-        super().on_message_begin()
-        self._expect()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the deadline with the connection."""
@@ -86,10 +87,7 @@ class HeadTimeoutProtocol(HttpToolsProtocol):
 
     def _late(self) -> None:
         self._deadline = None
-        if self._answering():
-            self._expect()  # a pipelined head waits behind an answer that may take its time
-        else:
-            self.transport.close()
+        self.transport.close()
 
     def _refuse(self, error: ParlorError) -> None:
         if self.transport.is_closing():
@@ -107,6 +105,12 @@ class HeadTimeoutProtocol(HttpToolsProtocol):
         head = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
         self.transport.write(STATUS_LINE[status_of(type(error))] + head + b"\r\n" + body)
         self.transport.close()
+
+
+async def _full(scope: Scope, receive: Receive, send: Send) -> None:
+    call = call_of(scope)
+    call.code = Busy.code
+    await problem(Busy(), call.request_id)(scope, receive, send)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -133,7 +137,8 @@ def _bound(host: str, port: int) -> socket.socket:
 
 def make_server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
     """Make a server that `serve(sockets=…)` runs, and `should_exit` ends."""
-    limited = type("Protocol", (HeadTimeoutProtocol,), {"settings": settings})
+    fields = {"settings": settings, "full": Edge(_full, settings=settings)}
+    limited = type("Protocol", (HeadTimeoutProtocol,), fields)
     options: dict[str, Any] = {
         "http": limited,
         "loop": "none" if sys.platform == "win32" else "uvloop",
@@ -142,7 +147,6 @@ def make_server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
         "access_log": False,
         "server_header": False,
         "proxy_headers": False,
-        "limit_concurrency": MAX_CONNECTIONS,
         "timeout_keep_alive": KEEP_ALIVE_S,
         "timeout_graceful_shutdown": max(1, round(settings.drain_s)),
     }

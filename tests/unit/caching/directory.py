@@ -1,0 +1,52 @@
+"""A user, and what stands in for the directory behind the caches."""
+
+from datetime import UTC, datetime
+
+from parlor.core.identity.model import UserStatus
+from parlor.core.identity.ports import Snapshot
+from parlor.core.shared.ids import SessionId, UserId, uuid7
+
+ADA = Snapshot(
+    id=UserId(uuid7()),
+    email="Ada@Example.org",
+    email_verified=True,
+    display_name="Ada \U0001f642 Lovelace",
+    roles=("admin", "user"),
+    permissions=frozenset({"users:manage", "tasks:create"}),
+    status=UserStatus.DISABLED,
+    epoch=7,
+    sessions=frozenset({SessionId(uuid7()), SessionId(uuid7())}),
+    created_at=datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
+    updated_at=datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC),
+    version=3,
+)
+EMAIL = "ada@example.org"
+
+
+class Table:
+    """A directory that counts how often it is read."""
+
+    def __init__(self, *users: Snapshot) -> None:
+        self.users = {user.id: user for user in users}
+        self.reads = 0
+
+    async def by_id(self, user_id: UserId) -> Snapshot | None:
+        self.reads += 1
+        return self.users.get(user_id)
+
+    async def by_email(self, key: str) -> Snapshot | None:
+        self.reads += 1
+        return next((user for user in self.users.values() if user.email.casefold() == key), None)
+
+    def put(self, user: Snapshot) -> None:
+        self.users[user.id] = user
+
+
+class Stopwatch:
+    """A monotonic clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now

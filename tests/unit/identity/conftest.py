@@ -1,0 +1,110 @@
+"""Identity's use cases over fakes, on one clock."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from parlor.core.identity.model import Client, Session, User
+from parlor.core.identity.use_cases import (
+    Authenticate,
+    GraceWindow,
+    LogIn,
+    LogOut,
+    PasswordPolicy,
+    Principal,
+    Refresh,
+    Register,
+    ResetPassword,
+    TokenPair,
+)
+from tests.builders import PASSWORD, a_user
+from tests.fakes.clock import FakeClock
+from tests.fakes.identity import FakeAccessTokens, FakeDirectory, FakeHasher, FakeRefreshTokens
+from tests.fakes.work import FakeDatabase
+
+GRACE = timedelta(seconds=20)
+CLIENT = Client(ip="192.0.2.7", user_agent="a browser")
+
+
+@dataclass(slots=True)
+class Identity:
+    """Every use case, and the store that they share."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    hasher: FakeHasher = field(default_factory=FakeHasher)
+    access: FakeAccessTokens = field(default_factory=FakeAccessTokens)
+    refreshing: FakeRefreshTokens = field(default_factory=FakeRefreshTokens)
+    common: frozenset[str] = frozenset({"password1"})
+    database: FakeDatabase = field(init=False)
+    directory: FakeDirectory = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.database = FakeDatabase(self.clock)
+        self.directory = FakeDirectory(lambda: self.database.store.identity)
+
+    @property
+    def policy(self) -> PasswordPolicy:
+        return PasswordPolicy(self.common)
+
+    @property
+    def register(self) -> Register:
+        return Register(self.database.work, self.directory, self.hasher, self.policy, self.clock)
+
+    @property
+    def log_in(self) -> LogIn:
+        return LogIn(self.database.work, self.hasher, self.access, self.refreshing, self.clock)
+
+    @property
+    def refresh(self) -> Refresh:
+        return Refresh(self.database.work, self.access, self.refreshing, self.clock, GraceWindow(GRACE))
+
+    @property
+    def log_out(self) -> LogOut:
+        return LogOut(self.database.work, self.clock)
+
+    @property
+    def reset_password(self) -> ResetPassword:
+        return ResetPassword(self.database.work, self.hasher, self.policy, self.clock)
+
+    @property
+    def authenticate(self) -> Authenticate:
+        return Authenticate(self.access, self.directory)
+
+    async def add(self, user: User | None = None) -> User:
+        user = user or a_user()
+        async with self.database.work() as work:
+            await work.users.add(user)
+        return user
+
+    async def enter(self, user: User) -> TokenPair:
+        return await self.log_in(email=user.email, password=PASSWORD, client=CLIENT)
+
+    async def principal(self, pair: TokenPair) -> Principal:
+        return await self.authenticate(pair.access_token)
+
+    @asynccontextmanager
+    async def changing(self, user: User) -> AsyncIterator[User]:
+        async with self.database.work() as work:
+            stored = await work.users.get(user.id)
+            yield stored
+            await work.users.save(stored)
+
+    def user(self, user: User) -> User:
+        return self.database.store.identity.users[user.id]
+
+    def sessions(self, user: User) -> list[Session]:
+        return [one for one in self.database.store.identity.sessions.values() if one.user_id == user.id]
+
+    def live_sessions(self, user: User) -> list[Session]:
+        return [one for one in self.sessions(user) if one.ended_at is None]
+
+    def facts(self) -> list[tuple[str, object]]:
+        return [(fact.name, fact.subject) for fact in self.database.store.facts]
+
+
+@pytest.fixture
+def identity() -> Identity:
+    return Identity()
