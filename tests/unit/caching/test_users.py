@@ -96,10 +96,11 @@ async def test_a_user_is_read_again_after_a_minute() -> None:
 
 async def test_that_somebody_is_absent_is_not_kept() -> None:
     """Who registers is found by the next reader, without a word to any cache."""
-    table = Table()
-    users = CachedUsers(table, MemoryCache())
+    table, cache = Table(), MemoryCache()
+    users = CachedUsers(table, cache)
     assert await users.by_id(ADA.id) is None
     assert await users.by_email(EMAIL) is None
+    assert not cache._values
     table.put(ADA)
     assert await users.by_id(ADA.id) == ADA
     assert await users.by_email(EMAIL) == ADA

@@ -23,7 +23,8 @@ from parlor.core.identity.model import InvalidToken
 from parlor.core.identity.ports import AccessTokens, Claims, FreshToken
 from parlor.core.shared.ids import SessionId, UserId, uuid7
 
-SECRET, OLDER, FOREIGN = ("newest secret " * 3), ("older secret " * 3), ("nobody's secret " * 3)
+# Long enough for HS512 too: it must be refused for not being HS256.
+SECRET, OLDER, FOREIGN = ("newest secret " * 5), ("older secret " * 5), ("nobody's secret " * 5)
 ISSUER, AUDIENCE = "https://parlor.example", "parlor"
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 USER, SESSION, TOKEN = UserId(uuid7()), SessionId(uuid7()), uuid7()

@@ -76,7 +76,7 @@ class JwtAccessTokens:
             raise InvalidToken
         try:
             return self._claims(self._opened(token))
-        except (jwt.PyJWTError, ValueError, KeyError, TypeError) as error:
+        except (jwt.PyJWTError, ValueError, KeyError) as error:
             raise InvalidToken from error
 
     def _opened(self, token: str) -> Mapping[str, Any]:

@@ -136,7 +136,7 @@ def _fork(
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
     try:
         # What runs between fork and exec takes no lock of ours; the callers name the programs.
-        return subprocess.Popen(  # noqa: S603
+        return subprocess.Popen(  # noqa: S603 - the programs are ours, and no shell reads the arguments
             argv,
             env=env or environment(),
             cwd="/",
@@ -147,7 +147,7 @@ def _fork(
             group=account.gid if account else None,
             extra_groups=[] if account else None,
             start_new_session=True,
-            preexec_fn=_tied_to_us(at_our_death),  # noqa: PLW1509
+            preexec_fn=_tied_to_us(at_our_death),  # noqa: PLW1509 - between fork and exec it makes two system calls, and takes no lock
         )
     finally:
         os.close(output)

@@ -73,7 +73,7 @@ class HeadTimeoutProtocol(HttpToolsProtocol):
 
     def _answering(self) -> bool:
         cycle = self.cycle  # None before the first request, whatever uvicorn declares
-        return cycle is not None and not cycle.response_complete  # type: ignore[redundant-expr]
+        return cycle is not None and not cycle.response_complete  # type: ignore[redundant-expr]  # declared never None
 
     def _expect(self) -> None:
         if self._deadline is None:
