@@ -18,11 +18,12 @@ from benchmarks import floor_consumer
 from benchmarks.enqueue import somebody
 from benchmarks.noop import Noop, make_container
 from benchmarks.stage import PATIENCE_S, Stage
-from parlor.container import Container, declare_topology
+from parlor.container import Container
 from parlor.core.shared.ids import TaskId, uuid7
 from parlor.core.shared.work import UnitOfWork
 from parlor.core.tasks.model import Requester, Task
 from parlor.core.tasks.ports import TaskWork
+from parlor.entrypoints.setup import declare_topology
 
 FLOOR_QUEUE = "floor"
 DEFAULT_QUEUE = "parlor.tasks.default"

@@ -33,7 +33,7 @@ from parlor.adapters.redis.client import RedisLink
 from parlor.adapters.redis.feed import RedisFeed
 from parlor.adapters.security.common_passwords import ShippedCommonPasswords
 from parlor.adapters.security.passwords import BcryptHasher
-from parlor.adapters.security.tokens import DerivedRefreshTokens, JwtAccessTokens
+from parlor.adapters.security.tokens import DerivedRefreshTokens, JwtAccessTokens, RememberedTokens
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.identity import SqlDirectory
 from parlor.adapters.sql.outbox import SqlOutboxes
@@ -86,9 +86,10 @@ class Mode(StrEnum):
 
 
 class Role(StrEnum):
-    """What a process does with the bus: a worker needs it, an API process only looks whether it is there."""
+    """What a process does with the bus: a worker runs what comes, a relay only sends, an API process only looks."""
 
     API = "api"
+    RELAY = "relay"
     WORKER = "worker"
 
 
@@ -216,7 +217,7 @@ class Container:
             clock=system_clock,
             ttl_s=settings.access_ttl_s,
         )
-        self._register(AccessTokens, tokens)
+        self._register(AccessTokens, RememberedTokens(tokens, clock=system_clock))
         self._register(RefreshTokens, DerivedRefreshTokens(settings.secrets))
         self._register(GraceWindow, GraceWindow(timedelta(seconds=settings.refresh_grace_s)))
 
@@ -267,12 +268,19 @@ class Container:
         link = Link(url, settings.namespace, name=f"parlor {self.role}")
         outlet = Outlet(link)
         bus = RabbitBus(outlet)
-        inbox = RabbitInbox(link, outlet, prefetch=settings.prefetch)
         self._register(MessageBus, bus)
+        self._steps += [(part.start, part.close) for part in (link, outlet, bus)]
+        self._checks["rabbitmq"] = (True, bus.check)
+        if self.role is Role.WORKER:
+            self._wire_consumer(Link(url, settings.namespace, name="parlor consumer"), outlet)
+
+    def _wire_consumer(self, link: Link, outlet: Outlet) -> None:
+        """Consume over a connection of its own: the broker may hold back one that publishes."""
+        inbox = RabbitInbox(link, outlet, prefetch=self.settings.prefetch)
         self._register(Inbox, inbox)
-        self._steps += [(part.start, part.close) for part in (link, outlet, bus, inbox)]
-        self._checks["rabbitmq"] = (True, inbox.check)
         self._register(LetterSource, LetterSource(partial(DeadLetterIntake, link)))
+        self._steps += [(part.start, part.close) for part in (link, inbox)]
+        self._checks["rabbitmq"] = (True, inbox.check)
 
 
 def make_container(settings: Settings, *, mode: Mode = Mode.SERVICES, role: Role = Role.API) -> Container:

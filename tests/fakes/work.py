@@ -14,8 +14,9 @@ from parlor.core.shared.bus import Fact
 from parlor.core.shared.clock import Clock
 from parlor.core.shared.errors import Flaw, IdempotencyKeyReused
 from parlor.core.shared.events import Event, plain_fields
-from parlor.core.shared.ids import EventId, uuid7
+from parlor.core.shared.ids import EventId, TaskId, uuid7
 from parlor.core.shared.work import Earlier, OnceKey, Reaction
+from parlor.core.tasks.model import TaskStatus
 from tests.fakes.clock import FakeClock
 from tests.fakes.identity import FakeSessions, FakeUsers, IdentityStore
 from tests.fakes.tasks import FakeTasks, TaskStore
@@ -64,6 +65,10 @@ class FakeDatabase:
         for call in work.afterwards:
             with suppress(Exception):
                 await call()
+
+    def end_task(self, task_id: TaskId) -> None:
+        """As if its run had succeeded."""
+        self.store.tasks.tasks[task_id].status = TaskStatus.SUCCEEDED
 
 
 class FakeWork:

@@ -78,6 +78,18 @@ async def test_a_link_to_nowhere_starts_and_ends(broker: RabbitMQ) -> None:
     assert "secret" not in repr(logs)
 
 
+async def test_no_log_shows_the_password(broker: RabbitMQ) -> None:
+    assert ":guest@" in broker.url
+    link = Link(broker.url, a_namespace())
+    with structlog.testing.capture_logs() as logs:
+        await link.start()
+        await eventually(lambda: link.up)
+        link.renew()
+        await eventually(lambda: sum(each["event"] == "rabbitmq_connected" for each in logs) == 2)
+        await link.close()
+    assert ":guest@" not in repr(logs)
+
+
 async def test_a_wrong_topology_is_the_links_problem_until_it_is_mended(broker: RabbitMQ) -> None:
     async with a_bench(broker.url) as bench:
         name = bench.names.queue("low")
@@ -187,6 +199,7 @@ async def test_a_refusal_waits_for_a_broker_that_takes_messages_again(broker: Ra
         await eventually(lambda: _is_blocked(bench))
         await inbox.refuse(delivery, "not_json", "")
         assert inbox._refusals
+        assert mark_of(delivery).stream.ledger.held("low") == 1  # or it would be gone if we died now
     finally:
         await asyncio.to_thread(broker.ctl, "set_vm_memory_high_watermark", "0.4")
     await eventually(lambda: not inbox._refusals)
@@ -219,7 +232,11 @@ async def test_closing_does_not_wait_for_a_frozen_broker(
     try:
         async with a_bench(broker.url) as bench:
             await bench.consume()
+            wires = [
+                link._connection.wire for link in (bench.publishing, bench.consuming) if link._connection
+            ]
             await asyncio.to_thread(broker.pause)
+        assert [each._transport.is_closing() for each in wires if each._transport] == [True, True]
         assert not bench.publishing.up
         assert not bench.consuming.up
     finally:

@@ -6,6 +6,7 @@ from parlor.core.shared.feed import Feed
 
 TASKS_DUE = "outbox.tasks"
 FACTS_DUE = "outbox.facts"
+SPACING_S = 0.005
 
 
 class FeedHints:
@@ -31,11 +32,13 @@ class FeedHints:
             self._sending[channel] = asyncio.create_task(self._send(channel))
 
     async def _send(self, channel: str) -> None:
-        """Send; what was asked for meanwhile is one more hint, since its rows may be younger than this one."""
+        """Send at once; what is asked for within the next 5 ms is one more hint, however much it is."""
         try:
             await self._feed.publish(channel, b"")
+            await asyncio.sleep(SPACING_S)
             while channel in self._again:
                 self._again.discard(channel)
                 await self._feed.publish(channel, b"")
+                await asyncio.sleep(SPACING_S)
         finally:
             del self._sending[channel]

@@ -23,6 +23,7 @@ class MemoryBus:
         self._shares = shares
         self._queues: dict[str, deque[Delivery]] = {queue: deque() for queue in shares}
         self._arrived = asyncio.Event()
+        self._turn = dict(shares)
         self._paused = False
 
     async def room(self, queue: str) -> int:
@@ -54,20 +55,16 @@ class MemoryBus:
         while self._paused or not any(self._queues.values()):
             self._arrived.clear()
             await self._arrived.wait()
-        taken: list[Delivery] = []
-        while len(taken) < limit and any(self._queues.values()):
-            taken += self._turn(limit - len(taken))
-        return taken
+        return [self._next() for _ in range(min(limit, sum(map(len, self._queues.values()))))]
 
-    def _turn(self, limit: int) -> list[Delivery]:
-        turn = [
-            waiting.popleft()
-            for queue, waiting in self._queues.items()
-            for _ in range(min(self._shares[queue], len(waiting)))
-        ]
-        for late in reversed(turn[limit:]):
-            self._queues[late.queue].appendleft(late)
-        return turn[:limit]
+    def _next(self) -> Delivery:
+        """Take from the first queue that has something and a share left; a turn goes over many calls."""
+        while True:
+            for queue, waiting in self._queues.items():
+                if waiting and self._turn[queue] > 0:
+                    self._turn[queue] -= 1
+                    return waiting.popleft()
+            self._turn = dict(self._shares)
 
     async def pause(self) -> None:
         """Hand out nothing more."""

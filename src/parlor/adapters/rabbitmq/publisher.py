@@ -38,6 +38,11 @@ class RabbitBus:
         """Close it."""
         await self._depths.close()
 
+    async def check(self) -> None:
+        """Raise ConnectionError unless the broker would take a message."""
+        if not self._outlet.ready:
+            raise ConnectionError("no connection, or the broker takes no messages")
+
     async def room(self, queue: str) -> int:
         ready = await self._depths.ready(queue)
         return 0 if ready is None else max(0, ROOM - ready)

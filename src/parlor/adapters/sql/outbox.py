@@ -50,6 +50,9 @@ select id, event_id, name, version, subject, sequence, happened_at, traceparent,
 _BUSY_LANES = f"""
 select lane from generate_series(0, {LANES - 1}) lane
  where exists (select from event_outbox o where o.lane = lane.lane)"""
+_BUSY_QUEUES = """
+select queue from unnest(array['high', 'default', 'low']) with ordinality as known (queue, turn)
+ where exists (select from task_outbox o where o.queue = known.queue) order by turn"""
 _LOCK_LANE = "select pg_try_advisory_xact_lock(hashtext('parlor.event_outbox'), $1)"
 _DELETE = "delete from {0} where id = any($1)"
 _MOVE_FAILED = f"""
@@ -100,6 +103,11 @@ class SqlOutboxes:
             sent = [row["id"] for row, _ in takewhile(itemgetter(1), zip(rows, confirmed, strict=True))]
             failed = [row["id"] for row in rows[len(sent) : len(sent) + 1]]
             return await _settle(session, "event_outbox", sent, failed if any(confirmed) else [])
+
+    async def busy_queues(self) -> Sequence[str]:
+        """The queues that have rows."""
+        async with self._database.session() as session:
+            return [row["queue"] for row in await session.fetch(_BUSY_QUEUES)]
 
     async def busy_lanes(self) -> Sequence[int]:
         """The lanes that have rows."""

@@ -82,6 +82,10 @@ class Outboxes(Protocol):
         """The same for one lane of events, in order; 0 when another relay holds the lane."""
         ...
 
+    async def busy_queues(self) -> Sequence[str]:
+        """The queues that have something to publish, the most urgent first."""
+        ...
+
     async def busy_lanes(self) -> Sequence[int]:
         """The lanes that have something to publish."""
         ...

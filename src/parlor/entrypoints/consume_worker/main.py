@@ -87,7 +87,7 @@ async def running(
 
 async def work(settings: Settings, *, consume: bool = True, relay: bool = True, timers: bool = True) -> None:
     """Work until a signal comes, or a part breaks: then the process ends, and its supervisor starts a new one."""
-    container = make_container(settings, mode=Mode.SERVICES, role=Role.WORKER)
+    container = make_container(settings, mode=Mode.SERVICES, role=Role.WORKER if consume else Role.RELAY)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -9,7 +10,6 @@ import structlog
 from parlor.core.shared.bus import MessageBus, Outboxes
 from parlor.core.shared.errors import Contended, ParlorError
 from parlor.core.shared.feed import Feed
-from parlor.core.tasks.model import Priority
 
 log = structlog.get_logger()
 
@@ -20,6 +20,14 @@ ROOM_AGE_S = 0.5
 TASKS_DUE, FACTS_DUE = "outbox.tasks", "outbox.facts"
 
 
+@dataclass(slots=True)
+class Room:
+    """How many messages a queue may still take, as far as we know: others send there too, and workers make room."""
+
+    left: int
+    asked_at: float
+
+
 class Relay:
     """Publishes both outboxes. Any number of relays may run; each row is sent by one at a time."""
 
@@ -27,7 +35,7 @@ class Relay:
         self._bus = bus
         self._outboxes = outboxes
         self._feed = feed
-        self._room: dict[str, tuple[float, int]] = {}
+        self._room: dict[str, Room] = {}
         self._loops: list[asyncio.Task[None]] = []
         self._deaf: list[Callable[[], None]] = []
 
@@ -64,25 +72,25 @@ class Relay:
 
     async def _relay_tasks(self) -> bool:
         """One round over the queues; answers whether another should follow at once."""
-        sent = [await self._relay_queue(queue) for queue in Priority]
+        sent = [await self._relay_queue(queue) for queue in await self._outboxes.busy_queues()]
         return any(sent)
 
     async def _relay_queue(self, queue: str) -> int:
-        room = await self._room_of(queue)
-        if room <= 0:
+        """Send what there is room for. How much that is, is asked after sending: nobody waits for the answer."""
+        room = self._room.get(queue) or await self._ask_room(queue)
+        if room.left <= 0:
+            room = await self._ask_room(queue)
+        if room.left <= 0:
             return 0
-        sent = await self._outboxes.relay_tasks(queue, min(BATCH, room), self._bus.send_tasks)
-        asked_at, _ = self._room[queue]
-        self._room[queue] = (asked_at, room - sent)
+        sent = await self._outboxes.relay_tasks(queue, min(BATCH, room.left), self._bus.send_tasks)
+        room.left -= sent
+        if room.left < BATCH or asyncio.get_running_loop().time() > room.asked_at + ROOM_AGE_S:
+            await self._ask_room(queue)
         return sent
 
-    async def _room_of(self, queue: str) -> int:
-        """Ask the broker only now and then: between two answers workers only make more room."""
-        now = asyncio.get_running_loop().time()
-        asked_at, room = self._room.get(queue, (0.0, 0))
-        if room <= 0 or now - asked_at > ROOM_AGE_S:
-            room = await self._bus.room(queue)
-            self._room[queue] = (now, room)
+    async def _ask_room(self, queue: str) -> Room:
+        asked_at = asyncio.get_running_loop().time()
+        room = self._room[queue] = Room(left=await self._bus.room(queue), asked_at=asked_at)
         return room
 
     async def _relay_facts(self) -> bool:

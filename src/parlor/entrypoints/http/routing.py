@@ -4,14 +4,14 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from fastapi import APIRouter, Request
-from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from parlor.entrypoints.http.auth import asks_who, identify, takers_of
+from parlor.entrypoints.http.auth import asks_who, identify
+from parlor.entrypoints.http.binding import Binding, takes_json
 from parlor.entrypoints.http.body import must_be_json, read_body
-from parlor.entrypoints.http.call import call_of
+from parlor.entrypoints.http.call import Call, call_of
 from parlor.entrypoints.http.strict_json import read_json
 
 BASE = "/api/v1"
@@ -39,14 +39,14 @@ class ReadRequest(Request):
 class Route(APIRoute):
     """A route that is closed when its endpoint asks who calls, and reads JSON when it asks for a body.
 
-    An endpoint that takes nothing beside the caller is called directly: what FastAPI would look for in the
-    request costs as much as the rest of it.
+    Endpoints of the plain shape are called directly; FastAPI's own handler serves the others, in the same order.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
-        if _takes_only_who(self.dependant):
-            self.app = _direct(self.dependant, endpoint)
+        binding = Binding.of(self)
+        if binding is not None:
+            self.app = _direct(endpoint, binding, closed=self.closed)
 
     @property
     def closed(self) -> bool:
@@ -56,7 +56,7 @@ class Route(APIRoute):
     def get_route_handler(self) -> Handle:
         """Put what must come first before the framework's own handler."""
         handle = super().get_route_handler()
-        if self.body_field is not None:
+        if takes_json(self):
             handle = _with_json(handle)
         return _identified(handle) if self.closed else handle
 
@@ -71,10 +71,21 @@ def operation_id(route: APIRoute) -> str:
     return route.name
 
 
+def _direct(endpoint: Callable[..., Awaitable[Response]], binding: Binding, *, closed: bool) -> ASGIApp:
+    async def direct(scope: Scope, receive: Receive, send: Send) -> None:
+        call = call_of(scope)
+        if closed:
+            await identify(call, scope["app"].state.authenticate)
+        sent = None if binding.body is None else await _json(call, receive)
+        answer = await endpoint(**binding.arguments(call, scope, receive, sent))
+        await answer(scope, receive, send)
+
+    return direct
+
+
 def _identified(handle: Handle) -> Handle:
     async def identified(request: Request) -> Response:
-        scope = request.scope
-        await identify(call_of(scope), scope["app"].state.authenticate)
+        await identify(call_of(request.scope), request.app.state.authenticate)
         return await handle(request)
 
     return identified
@@ -83,37 +94,14 @@ def _identified(handle: Handle) -> Handle:
 def _with_json(handle: Handle) -> Handle:
     async def with_json(request: Request) -> Response:
         call = call_of(request.scope)
-        call.raw_body = await read_body(request.receive)
-        if call.raw_body:
-            must_be_json(call)
-        return await handle(ReadRequest(request, call.raw_body, read_json(call.raw_body)))
+        value = await _json(call, request.receive)
+        return await handle(ReadRequest(request, call.raw_body, value))
 
     return with_json
 
 
-def _takes_only_who(dependant: Dependant) -> bool:
-    fields = (
-        dependant.path_params,
-        dependant.query_params,
-        dependant.header_params,
-        dependant.cookie_params,
-        dependant.body_params,
-    )
-    takers = takers_of(dependant)
-    return (
-        len(takers) == len(dependant.dependencies) == 1
-        and not any(fields)
-        and not dependant.request_param_name
-    )
-
-
-def _direct(dependant: Dependant, endpoint: Callable[..., Awaitable[Response]]) -> ASGIApp:
-    ((name, taken),) = takers_of(dependant).items()
-
-    async def direct(scope: Scope, receive: Receive, send: Send) -> None:
-        call = call_of(scope)
-        await identify(call, scope["app"].state.authenticate)
-        answer = await endpoint(**{name: taken(call)})
-        await answer(scope, receive, send)
-
-    return direct
+async def _json(call: Call, receive: Receive) -> Any:
+    call.raw_body = await read_body(receive)
+    if call.raw_body:
+        must_be_json(call)
+    return read_json(call.raw_body)

@@ -1,0 +1,104 @@
+"""The two stores that a unit of work may stand on, behind one face."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+from parlor.core.identity.ports import IdentityWork
+from parlor.core.shared.events import Event
+from parlor.core.shared.ids import TaskId
+from parlor.core.shared.work import Reaction
+from parlor.core.tasks.ports import TaskWork
+from tests.fakes.clock import FakeClock
+from tests.fakes.work import FakeDatabase
+from tests.sql import Sql
+
+
+class AnyWork(IdentityWork, TaskWork, Protocol):
+    """A transaction with every context's repositories."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the subscribers get of an event, as far as both stores know it."""
+
+    name: str
+    subject: UUID
+    sequence: int
+    body: dict[str, object]
+
+
+class Backend(Protocol):
+    """A store, and what a test may look at beside the ports."""
+
+    @property
+    def reactions(self) -> dict[type[Event], list[Reaction[Any, Any]]]: ...
+
+    def work(self) -> AbstractAsyncContextManager[AnyWork]: ...
+
+    async def told(self) -> Sequence[Told]:
+        """List the committed events in the order in which they will be published."""
+        ...
+
+    async def age_keys(self, by: timedelta) -> None:
+        """Make the idempotency keys older."""
+        ...
+
+    async def end_task(self, task_id: TaskId) -> None:
+        """As if its run had succeeded."""
+        ...
+
+
+@dataclass(slots=True)
+class FakeBackend:
+    """Memory."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    reactions: dict[type[Event], list[Reaction[Any, Any]]] = field(default_factory=dict)
+    database: FakeDatabase = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.database = FakeDatabase(self.clock, self.reactions)
+
+    def work(self) -> AbstractAsyncContextManager[AnyWork]:
+        return self.database.work()
+
+    async def told(self) -> Sequence[Told]:
+        facts = self.database.store.facts
+        return [Told(fact.name, fact.subject, fact.sequence, dict(fact.body)) for fact in facts]
+
+    async def age_keys(self, by: timedelta) -> None:
+        self.clock.now += by
+
+    async def end_task(self, task_id: TaskId) -> None:
+        self.database.end_task(task_id)
+
+
+@dataclass(slots=True)
+class SqlBackend:
+    """PostgreSQL."""
+
+    sql: Sql
+    reactions: dict[type[Event], list[Reaction[Any, Any]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.sql.reactions = self.reactions
+
+    def work(self) -> AbstractAsyncContextManager[AnyWork]:
+        return self.sql.work()
+
+    async def told(self) -> Sequence[Told]:
+        return [
+            Told(row["name"], row["subject"], row["sequence"], row["body"]) for row in await self.sql.facts()
+        ]
+
+    async def age_keys(self, by: timedelta) -> None:
+        await self.sql.execute("update idempotency_keys set created_at = created_at - $1::interval", by)
+
+    async def end_task(self, task_id: TaskId) -> None:
+        await self.sql.execute(
+            "update tasks set status = 'succeeded', finished_at = clock_timestamp() where id = $1", task_id
+        )

@@ -1,0 +1,186 @@
+"""Relay: woken by hints, paced by the broker's room, patient with outages."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from parlor.adapters.hints import FACTS_DUE, TASKS_DUE
+from parlor.core.shared.bus import DueTask, Fact, SendFacts, SendTasks
+from parlor.core.shared.errors import DatabaseAway
+from parlor.core.tasks.model import Priority
+from parlor.entrypoints.consume_worker import relay as module
+from parlor.entrypoints.consume_worker.relay import BATCH, Relay
+from tests.fakes.handling import A_TASK
+from tests.fakes.running import FakeFeed
+from tests.waiting import eventually
+
+
+@dataclass(slots=True)
+class FakeOutboxes:
+    """Port Outboxes: only counts of rows."""
+
+    tasks: dict[str, int] = field(default_factory=lambda: dict.fromkeys(Priority, 0))
+    facts: dict[int, int] = field(default_factory=dict)
+    asked: list[tuple[str, int]] = field(default_factory=list)
+    rounds: int = 0
+    failures: list[Exception] = field(default_factory=list)
+
+    async def relay_tasks(self, queue: str, limit: int, send: SendTasks) -> int:
+        self.asked.append((queue, limit))
+        if self.failures:
+            raise self.failures.pop()
+        sent = await send([DueTask(A_TASK, queue)] * min(limit, self.tasks[queue]))
+        self.tasks[queue] -= len(sent)
+        return len(sent)
+
+    async def relay_facts(self, lane: int, limit: int, _send: SendFacts) -> int:
+        sent = min(limit, self.facts[lane])
+        self.facts[lane] -= sent
+        return sent
+
+    async def busy_lanes(self) -> Sequence[int]:
+        self.rounds += 1
+        return [lane for lane, rows in self.facts.items() if rows]
+
+
+@dataclass(slots=True)
+class FakeBus:
+    """Port MessageBus: queues that only fill up."""
+
+    rooms: dict[str, int] = field(default_factory=lambda: dict.fromkeys(Priority, 2000))
+    asked: int = 0
+
+    async def room(self, queue: str) -> int:
+        self.asked += 1
+        return self.rooms[queue]
+
+    async def send_tasks(self, due: Sequence[DueTask]) -> Sequence[bool]:
+        for one in due:
+            self.rooms[one.queue] -= 1
+        return [True] * len(due)
+
+    async def send_facts(self, facts: Sequence[Fact]) -> Sequence[bool]:
+        return [True] * len(facts)
+
+    async def idle_queues(self) -> frozenset[str]:
+        return frozenset()
+
+
+@dataclass(slots=True)
+class Office:
+    """A relay between fakes."""
+
+    outboxes: FakeOutboxes = field(default_factory=FakeOutboxes)
+    bus: FakeBus = field(default_factory=FakeBus)
+    feed: FakeFeed = field(default_factory=FakeFeed)
+    relay: Relay = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.relay = Relay(bus=self.bus, outboxes=self.outboxes, feed=self.feed)
+
+
+@pytest.fixture
+async def office() -> AsyncIterator[Office]:
+    """Not started yet, but stopped in the end."""
+    office = Office()
+    yield office
+    await office.relay.stop()
+    assert office.relay.failed() is None
+
+
+async def test_everything_that_waits_is_published(office: Office) -> None:
+    office.outboxes.tasks = {"high": 3, "default": 1200, "low": 1}
+    office.outboxes.facts = {0: 700, 15: 1}
+    office.relay.start()
+    await eventually(
+        lambda: not any(office.outboxes.tasks.values()) and not any(office.outboxes.facts.values())
+    )
+
+
+async def test_the_queues_are_served_by_their_priority(office: Office) -> None:
+    office.relay.start()
+    await eventually(lambda: office.outboxes.asked)
+    assert office.outboxes.asked[:3] == [("high", BATCH), ("default", BATCH), ("low", BATCH)]
+
+
+@pytest.mark.parametrize(("hint", "what"), [(TASKS_DUE, "tasks"), (FACTS_DUE, "facts")])
+async def test_a_hint_wakes_the_relay(
+    office: Office, monkeypatch: pytest.MonkeyPatch, hint: str, what: str
+) -> None:
+    """The names of the channels are the adapters' own."""
+    monkeypatch.setattr(module, "POLL_S", 3600)
+    office.relay.start()
+    await eventually(lambda: len(office.outboxes.asked) >= 3 and office.outboxes.rounds)
+    if what == "tasks":
+        office.outboxes.tasks["default"] = 1
+    else:
+        office.outboxes.facts[3] = 1
+    office.feed.say(hint)
+    await eventually(lambda: not office.outboxes.tasks["default"] and not office.outboxes.facts.get(3))
+
+
+async def test_what_no_hint_told_of_is_found_by_the_poll(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "POLL_S", 0.001)
+    office.relay.start()
+    await eventually(lambda: len(office.outboxes.asked) >= 3)
+    office.outboxes.tasks["low"] = 1
+    await eventually(lambda: not office.outboxes.tasks["low"])
+
+
+async def test_no_more_is_published_than_the_queue_has_room_for(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that priority, fairness and cancellation are decided in SQL."""
+    monkeypatch.setattr(module, "POLL_S", 0.001)
+    office.outboxes.tasks["default"] = 700
+    office.bus.rooms["default"] = 600
+    office.relay.start()
+    await eventually(lambda: office.outboxes.tasks["default"] == 100)
+    limits = [limit for queue, limit in office.outboxes.asked if queue == "default"]
+    assert limits[:2] == [500, 100]
+
+
+async def test_a_full_queue_is_left_alone_and_the_others_are_served(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "POLL_S", 0.001)
+    office.outboxes.tasks = {"high": 1, "default": 5, "low": 1}
+    office.bus.rooms["default"] = 0
+    office.relay.start()
+    await eventually(lambda: office.outboxes.tasks == {"high": 0, "default": 5, "low": 0})
+    assert "default" not in dict(office.outboxes.asked)
+    office.bus.rooms["default"] = 2000
+    await eventually(lambda: office.outboxes.tasks["default"] == 0)
+
+
+async def test_the_broker_is_asked_for_room_only_now_and_then(office: Office) -> None:
+    office.outboxes.tasks["default"] = 1500
+    office.relay.start()
+    await eventually(lambda: not office.outboxes.tasks["default"])
+    assert len(office.outboxes.asked) > office.bus.asked
+
+
+async def test_a_relay_outlives_the_database(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AWAY_S", 0.001)
+    office.outboxes.failures = [DatabaseAway(), DatabaseAway()]
+    office.outboxes.tasks["high"] = 1
+    office.relay.start()
+    await eventually(lambda: not office.outboxes.tasks["high"])
+
+
+async def test_a_mistake_ends_the_relay() -> None:
+    office = Office()
+    office.outboxes.failures = [ZeroDivisionError()]
+    office.relay.start()
+    await eventually(lambda: isinstance(office.relay.failed(), ZeroDivisionError))
+    await office.relay.stop()
+
+
+async def test_a_stopped_relay_listens_no_more() -> None:
+    office = Office()
+    office.relay.start()
+    await office.relay.stop()
+    assert not any(office.feed.listeners.values())
