@@ -8,7 +8,7 @@ ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1 
 
 FROM base AS test
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends git make rabbitmq-server \
+    && apt-get install -y --no-install-recommends curl git make rabbitmq-server \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /parlor
 COPY . .

@@ -32,10 +32,18 @@ class Module:
 
 def commits(module: Module) -> bool:
     """Only the unit of work commits; migrations have a connection of their own."""
-    return module.path not in {"adapters/sql/work.py", "adapters/sql/schema.py"} and any(
-        isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "commit"
-        for node in module.nodes
-    )
+    homes = {"adapters/sql/work.py", "adapters/sql/schema.py"}
+    return module.path not in homes and any(map(_is_commit, module.nodes))
+
+
+def _is_commit(node: ast.AST) -> bool:
+    match node:
+        case ast.Call(func=ast.Attribute(attr="commit")):
+            return True
+        case ast.Constant(value=str(text)):
+            return text.strip().rstrip(";").lower() == "commit"
+        case _:
+            return False
 
 
 def raises_http(module: Module) -> bool:
@@ -64,6 +72,7 @@ DOCSTRING = '"""Something."""\n'
 PLANTED: list[tuple[Callable[[Module], bool], str, str]] = [
     (commits, "core/tasks/use_cases.py", "async def end(connection):\n    await connection.commit()"),
     (commits, "adapters/sql/tasks.py", "self.session.transaction.commit()"),
+    (commits, "adapters/sql/runs.py", "async def end(session):\n    await session.execute('COMMIT;')"),
     (raises_http, "entrypoints/http/tasks.py", "from fastapi import HTTPException"),
     (raises_http, "core/tasks/model.py", "raise starlette.exceptions.HTTPException(404)"),
     (hides_imports, "core/tasks/ports.py", "from typing import TYPE_CHECKING"),

@@ -16,7 +16,9 @@ from tests.architecture.source import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PINS = (ROOT / "constraints.txt").read_text().splitlines()
-OURS = {".git", ".venv", ".parlor", "__pycache__", "node_modules", "build", "dist"}
+MADE_HERE = re.compile(
+    r"(^|/)(\.git|\.venv|\.env|\.parlor|\.hypothesis|\.\w+_cache|__pycache__|build|dist)(/|$)"
+)
 SOMEBODY_S = {
     "a path of one machine": r"(?<![\w.:/<>])/(root|work|home/[a-z]+|Users/[A-Za-z]+)/",
     "a registry": r"\b(pypi|pythonhosted|npmjs|debian|ubuntu|conda|crates|golang)\.(org|io|com|net)\b",
@@ -50,7 +52,7 @@ def shipped() -> list[Path]:
     if listed.returncode == 0:
         named = [ROOT / os.fsdecode(name) for name in listed.stdout.split(b"\0") if name]
     else:
-        named = [path for path in ROOT.rglob("*") if not OURS & set(path.relative_to(ROOT).parts)]
+        named = [path for path in ROOT.rglob("*") if not MADE_HERE.search(path.relative_to(ROOT).as_posix())]
     return [path for path in named if path.is_file()]
 
 

@@ -90,7 +90,7 @@ def home() -> Iterator[Home]:
     """Make a folder that the database's account may enter too."""
     folder = temporary_folder("readme")
     yield Home(folder)
-    shutil.rmtree(folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def own_home() -> Iterator[Home]:
     """Make a folder for a test that starts and ends it."""
     folder = temporary_folder("readme")
     yield Home(folder)
-    shutil.rmtree(folder)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

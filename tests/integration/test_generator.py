@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from tests.fakes.web import Answer, answering, redirecting, site
 
 from parlor.adapters.http.generator import HttpCardGenerator
 from parlor.core.games.ports import GeneratorAway
+from tests.fakes.web import Answer, answering, redirecting, site
 
 
 async def drawn(url: str, total_s: float = 30.0) -> str:

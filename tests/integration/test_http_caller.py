@@ -11,13 +11,13 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from tests.fakes.calling import LOOPBACK, FakeNames, a_caller, a_request, get
-from tests.fakes.handling import A_TASK
-from tests.fakes.web import site
 
 from parlor.adapters.http.caller import GuardedCaller
 from parlor.adapters.http.guard import AllowList
 from parlor.core.tasks.http_request import DestinationBlocked, DestinationUnreachable, HttpRequest, outgoing
+from tests.fakes.calling import LOOPBACK, FakeNames, a_caller, a_request, get
+from tests.fakes.handling import A_TASK
+from tests.fakes.web import site
 
 
 async def test_what_was_asked_for_is_sent() -> None:

@@ -4,11 +4,11 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
 from hypothesis import given, settings, strategies as st
-from tests.fakes.calling import LOOPBACK, FakeNames, a_caller, a_request, get
-from tests.fakes.web import redirecting, site
 
 from parlor.adapters.http.guard import AllowList, SystemResolver, is_public
 from parlor.core.tasks.http_request import DestinationBlocked
+from tests.fakes.calling import LOOPBACK, FakeNames, a_caller, a_request, get
+from tests.fakes.web import redirecting, site
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ import gzip
 import tracemalloc
 
 import pytest
-from tests.fakes.calling import get
-from tests.fakes.web import answering, site
 
 from parlor.adapters.http.reading import MAX_BODY, as_text
+from tests.fakes.calling import get
+from tests.fakes.web import answering, site
 
 
 async def test_an_answer_has_status_headers_body_and_its_time() -> None:

@@ -1,11 +1,11 @@
 """Redirects of outgoing HTTP, against real servers: what goes along, and where it ends."""
 
 import pytest
-from tests.fakes.calling import LOOPBACK, a_caller, a_request, get
-from tests.fakes.web import Asked, answering, redirecting, site
 
 from parlor.adapters.http.hops import Hop
 from parlor.core.tasks.http_request import Method
+from tests.fakes.calling import LOOPBACK, a_caller, a_request, get
+from tests.fakes.web import Asked, answering, redirecting, site
 
 
 async def test_a_redirect_is_followed_on_its_origin_with_everything() -> None:

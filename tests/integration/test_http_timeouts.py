@@ -170,14 +170,31 @@ async def test_pipelined_requests_are_answered_in_turn(patient: Connect) -> None
         assert b"access_token" in answers[1][2]
 
 
-async def test_an_answer_may_take_longer_than_a_head() -> None:
+async def test_an_answer_may_take_longer_than_a_head_and_so_may_the_half_head_behind_it() -> None:
+    begun = asyncio.Event()
+
     async def slow(**_: object) -> TokenPair:
+        begun.set()
         await asyncio.sleep(4 * SHORT_S)
         return await logged_in()
 
     fake = FakeContainer(settings_for_tests(PARLOR_HEADER_TIMEOUT_S=SHORT_S), commands={LogIn: slow})
     async with serving(fake) as connect, connect() as line:
         line.say(LOGIN)
+        await begun.wait()
+        line.say(HEALTH[:-2])
+        assert (await line.answer())[0] == 200
+
+
+async def test_a_connection_lives_on_after_a_body_that_nobody_wanted() -> None:
+    fake = FakeContainer(settings_for_tests(PARLOR_HEADER_TIMEOUT_S=10 * SHORT_S))
+    async with serving(fake) as connect, connect() as line:
+        line.say(HEAD + b"content-length: 1200000\r\n\r\n")
+        assert (await line.answer())[0] == 413
+        line.say(b"x" * 1_200_000)
+        async with connect() as silent:  # closed when the time for a head is over
+            assert await silent.rest() == b""
+        line.say(HEALTH)
         assert (await line.answer())[0] == 200
 
 

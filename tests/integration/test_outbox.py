@@ -205,7 +205,7 @@ async def test_a_broker_that_is_away_is_no_rows_fault(
     broker.away = True
     for _ in range(12):
         assert await outboxes.relay_tasks(DEFAULT, 10, broker.send_tasks) == 0
-        assert await outboxes.relay_facts(lane_of(thing), 10, broker.send_facts) == 0
+        assert await outboxes.relay_facts([lane_of(thing)], 10, broker.send_facts) == 0
     assert sorted(await sql.outbox()) == sorted(ids)
     assert [fact["failures"] for fact in await sql.facts()] == [0, 0]
 
@@ -220,7 +220,7 @@ async def test_a_relay_that_dies_while_sending_leaves_the_rows(sql: Sql, outboxe
     with pytest.raises(ZeroDivisionError):
         await outboxes.relay_tasks(DEFAULT, 10, die)
     with pytest.raises(ZeroDivisionError):
-        await outboxes.relay_facts(lane_of(thing), 10, die)
+        await outboxes.relay_facts([lane_of(thing)], 10, die)
     assert await sql.outbox() == ids
     assert len(await sql.facts()) == 1
 
@@ -264,7 +264,7 @@ async def test_a_task_put_back_while_its_message_is_sent_is_sent_again(
 async def test_a_fact_carries_its_event(sql: Sql, outboxes: SqlOutboxes, broker: Broker) -> None:
     thing = uuid7()
     await publish(sql, thing, 7)
-    assert await outboxes.relay_facts(lane_of(thing), 10, broker.send_facts) == 1
+    assert await outboxes.relay_facts([lane_of(thing)], 10, broker.send_facts) == 1
     (fact,) = broker.facts
     assert (fact.name, fact.version, fact.subject, fact.sequence) == ("tests.happened", 1, thing, 1)
     assert fact.body == {"thing": str(thing), "number": 7}
@@ -276,16 +276,16 @@ async def test_busy_lanes_are_those_with_facts(sql: Sql, outboxes: SqlOutboxes, 
     for thing in things:
         await publish(sql, thing, 1)
     assert sorted(await outboxes.busy_lanes()) == [0, 7, 15]
-    await outboxes.relay_facts(7, 10, broker.send_facts)
+    await outboxes.relay_facts([7], 10, broker.send_facts)
     assert sorted(await outboxes.busy_lanes()) == [0, 15]
 
 
 async def test_a_lane_is_relayed_by_one_at_a_time(sql: Sql, outboxes: SqlOutboxes, broker: Broker) -> None:
     thing, slow = uuid7(), SlowBroker()
     await publish(sql, thing, 1, 2)
-    sending = asyncio.create_task(outboxes.relay_facts(lane_of(thing), 10, slow.send_facts))
+    sending = asyncio.create_task(outboxes.relay_facts([lane_of(thing)], 10, slow.send_facts))
     await slow.sending.wait()
-    assert await outboxes.relay_facts(lane_of(thing), 10, broker.send_facts) == 0
+    assert await outboxes.relay_facts([lane_of(thing)], 10, broker.send_facts) == 0
     slow.go.set()
     assert await sending == 2
     assert broker.facts == []
@@ -306,7 +306,7 @@ async def test_facts_stay_in_order_and_none_is_lost_under_many_relays(
     async def relay() -> None:
         while not written.is_set() or await sql.facts():
             for lane in await outboxes.busy_lanes():
-                await outboxes.relay_facts(lane, 5, broker.send_facts)
+                await outboxes.relay_facts([lane], 5, broker.send_facts)
 
     relays = [asyncio.create_task(relay()) for _ in range(4)]
     await asyncio.gather(write(0), write(100))
@@ -325,10 +325,10 @@ async def test_what_follows_a_refused_fact_waits_for_it(
     thing = uuid7()
     await publish(sql, thing, 1, 2, 3)
     broker.refused = {2}
-    assert await outboxes.relay_facts(lane_of(thing), 10, broker.send_facts) == 1
+    assert await outboxes.relay_facts([lane_of(thing)], 10, broker.send_facts) == 1
     assert [fact["body"]["number"] for fact in await sql.facts()] == [2, 3]
     broker.refused = set()
-    assert await outboxes.relay_facts(lane_of(thing), 10, broker.send_facts) == 2
+    assert await outboxes.relay_facts([lane_of(thing)], 10, broker.send_facts) == 2
     assert [fact.body["number"] for fact in broker.facts] == [1, 3, 2, 3]
 
 
@@ -340,8 +340,8 @@ async def test_a_fact_that_fails_ten_times_is_put_aside_alone(
     await publish(sql, thing, 1, 2, 3)
     broker.refused = {1}
     for _ in range(10):
-        await outboxes.relay_facts(lane_of(thing), 10, broker.send_facts)
+        await outboxes.relay_facts([lane_of(thing)], 10, broker.send_facts)
     (failed,) = await sql.rows("select outbox, row from outbox_failed")
     assert (failed["outbox"], failed["row"]["body"]["number"]) == ("event_outbox", 1)
-    assert await outboxes.relay_facts(lane_of(thing), 10, broker.send_facts) == 2
+    assert await outboxes.relay_facts([lane_of(thing)], 10, broker.send_facts) == 2
     assert await sql.facts() == []

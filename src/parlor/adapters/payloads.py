@@ -20,6 +20,7 @@ from pydantic import (
 from parlor.core.shared.errors import Flaw, Invalid
 from parlor.core.shared.rules import Length, Pattern, Range, Secret
 from parlor.core.tasks.ports import AnyHandler, Checked
+from parlor.validation import flaws_of
 
 MEMBER = "field_"
 NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # an escape, not an escaped backslash before u0000
@@ -78,7 +79,8 @@ class PydanticPayloads:
             values = shape.model.model_validate_json(orjson.dumps(payload))
             _instance(shape, values)
         except ValidationError as error:
-            raise InvalidPayload(flaws=[_flaw(one) for one in error.errors(include_input=False)]) from error
+            found = error.errors(include_url=False, include_input=False)
+            raise InvalidPayload(flaws=flaws_of(found, within=("body", "payload"))) from error
         except (TypeError, ValueError) as error:
             raise InvalidPayload(flaws=[Flaw("/payload", "invalid_payload", str(error))]) from error
         return values
@@ -144,8 +146,3 @@ def _known(rule: object) -> Sequence[object]:
             return [StringConstraints(pattern=f"^(?:{regex})$")]
         case _:
             return []
-
-
-def _flaw(error: Any) -> Flaw:
-    path = "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in error["loc"])
-    return Flaw(f"/payload{path}", error["type"], error["msg"])

@@ -1,13 +1,15 @@
 """A user, and what stands in for the directory behind the caches."""
 
 from datetime import UTC, datetime
+from uuid import UUID
 
 from parlor.core.identity.model import UserStatus
 from parlor.core.identity.ports import Snapshot
-from parlor.core.shared.ids import SessionId, UserId, uuid7
+from parlor.core.shared.ids import SessionId, UserId
 
 ADA = Snapshot(
-    id=UserId(uuid7()),
+    # Fixed: it is part of some tests' names, which all workers must agree on.
+    id=UserId(UUID("0190a000-0000-7000-8000-00000000000a")),
     email="Ada@Example.org",
     email_verified=True,
     display_name="Ada \U0001f642 Lovelace",
@@ -15,7 +17,7 @@ ADA = Snapshot(
     permissions=frozenset({"users:manage", "tasks:create"}),
     status=UserStatus.DISABLED,
     epoch=7,
-    sessions=frozenset({SessionId(uuid7()), SessionId(uuid7())}),
+    sessions=frozenset(SessionId(UUID(int=number)) for number in (1, 2)),
     created_at=datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
     updated_at=datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC),
     version=3,

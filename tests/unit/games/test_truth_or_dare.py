@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TypeVar, get_type_hints
 
 import pytest
-from tests.fakes.handling import FakeContext
 
 from parlor.core.games.deck import DECK, Deck, printed
 from parlor.core.games.handlers import DrawCard, TruthOrDareHandler
@@ -14,6 +13,7 @@ from parlor.core.games.model import RATINGS, SIDES, Card, Mode, Rating, Side
 from parlor.core.games.ports import CardGenerator, Choose, GeneratorAway
 from parlor.core.shared.handling import Fail, Handler
 from parlor.core.shared.rules import Pattern
+from tests.fakes.handling import FakeContext
 
 T = TypeVar("T")
 

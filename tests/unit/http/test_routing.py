@@ -1,7 +1,7 @@
 """Routes of any shape keep the contract's order, whether they are called directly or by FastAPI."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import httpx
 import pytest
@@ -64,8 +64,8 @@ async def form(word: Annotated[str, Form()]) -> JSONResponse:
 
 
 @routes.get("/model")
-async def model() -> dict[str, Any]:
-    return {"word": 1}
+async def model() -> Sent:
+    return Sent(word="a")
 
 
 SHAPES = pytest.mark.parametrize("path", ["/plain/7", "/unusual/7"])
@@ -131,4 +131,4 @@ async def test_a_form_is_no_json(signed: AsyncClient) -> None:
 
 
 async def test_an_endpoint_may_leave_the_answer_to_its_model(signed: AsyncClient) -> None:
-    assert (await signed.get("/model")).json() == {"word": 1}
+    assert (await signed.get("/model")).json() == {"word": "a"}

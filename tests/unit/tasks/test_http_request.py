@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, get_type_hints
 
 import pytest
-from tests.fakes.handling import FakeContext
 
 from parlor.core.shared.clock import Clock
 from parlor.core.shared.handling import Fail, Handler, Retry
@@ -21,6 +20,7 @@ from parlor.core.tasks.http_request import (
     Outgoing,
     retry_after,
 )
+from tests.fakes.handling import FakeContext
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

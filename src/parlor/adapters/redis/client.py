@@ -47,13 +47,19 @@ class SeldomLog:
 
 
 class RedisLink:
-    """One Redis. It has 0.2 s to answer; after a failure nobody asks for 1 s, then one does for all."""
+    """One Redis, which has 0.2 s to answer. After a failure nobody asks for 1 s, and then one does for all."""
 
     def __init__(
-        self, url: str, *, connections: int = CONNECTIONS, monotonic: Monotonic = time.monotonic
+        self,
+        url: str,
+        *,
+        connections: int = CONNECTIONS,
+        timeout_s: float = TIMEOUT_S,
+        monotonic: Monotonic = time.monotonic,
     ) -> None:
-        self._pool = _pool(url, connections)
+        self._pool = _pool(url, connections, timeout_s)
         self.redis = Redis(connection_pool=self._pool)
+        self._timeout_s = timeout_s
         self._monotonic = monotonic
         self._log = SeldomLog(monotonic)
         self._away = False
@@ -66,11 +72,11 @@ class RedisLink:
         return not self._away and self._monotonic() >= self._back_since + SETTLED_S
 
     async def ask(self, question: Callable[[Redis], Awaitable[AnswerT]]) -> AnswerT:
-        """Put one question. Raises RedisAway after 0.2 s, or at once while Redis is left alone."""
+        """Put one question. Raises RedisAway in time, or at once while Redis is left alone."""
         self._pass()
         try:
             # One deadline for waiting, connecting and answering: the client's own are one for each step.
-            async with asyncio.timeout(TIMEOUT_S):
+            async with asyncio.timeout(self._timeout_s):
                 answer = await question(self.redis)
         except (RedisError, OSError) as error:
             self._failed(error)
@@ -111,12 +117,12 @@ class RedisLink:
             log.info("redis_back")
 
 
-def _pool(url: str, connections: int) -> BlockingConnectionPool:
+def _pool(url: str, connections: int, timeout_s: float) -> BlockingConnectionPool:
     return BlockingConnectionPool.from_url(
         url,
         max_connections=connections,
-        timeout=TIMEOUT_S,
-        socket_connect_timeout=TIMEOUT_S,
+        timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
         socket_timeout=None,  # `ask` has the deadline; with this one every command would cost a task more
         retry=Retry(NoBackoff(), 1),  # a connection that died in the pool is no reason to call Redis away
         protocol=2,  # the third brings nothing here but a longer greeting

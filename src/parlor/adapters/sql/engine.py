@@ -69,9 +69,13 @@ class Database:
             raise PoolExhausted from error
 
     async def release(self, session: PooledConnection) -> None:
-        """Take a connection back."""
+        """Take a connection back, and undo what it left open: asyncpg would too, but with an error in the log."""
         assert self._pool is not None, "the database is not open"
-        await self._pool.release(session)
+        try:
+            if not session.is_closed() and session.is_in_transaction():
+                await session.execute("rollback")
+        finally:
+            await self._pool.release(session)
 
     async def ping(self) -> None:
         """Ask for an answer; raises DatabaseAway."""

@@ -1,8 +1,6 @@
 """Both outboxes: written inside the transaction that makes them true, relayed with confirms, then deleted."""
 
 from collections.abc import Sequence
-from itertools import takewhile
-from operator import itemgetter
 
 from asyncpg import Record
 
@@ -45,15 +43,16 @@ select o.id, o.task_id, o.queue, o.traceparent
  order by picked.turn, o.id
    for update of o skip locked"""
 _TAKE_FACTS = """
-select id, event_id, name, version, subject, sequence, happened_at, traceparent, body
-  from event_outbox where lane = $1 order by id limit $2"""
+select id, lane, event_id, name, version, subject, sequence, happened_at, traceparent, body
+  from event_outbox where lane = any($1) order by id limit $2"""
 _BUSY_LANES = f"""
 select lane from generate_series(0, {LANES - 1}) lane
  where exists (select from event_outbox o where o.lane = lane.lane)"""
 _BUSY_QUEUES = """
 select queue from unnest(array['high', 'default', 'low']) with ordinality as known (queue, turn)
  where exists (select from task_outbox o where o.queue = known.queue) order by turn"""
-_LOCK_LANE = "select pg_try_advisory_xact_lock(hashtext('parlor.event_outbox'), $1)"
+_LOCK_LANES = """
+select lane from unnest($1::int[]) lane where pg_try_advisory_xact_lock(hashtext('parlor.event_outbox'), lane)"""
 _DELETE = "delete from {0} where id = any($1)"
 _MOVE_FAILED = f"""
 with given_up as (delete from {{0}} where id = any($1) and failures >= {MOST_FAILURES} returning *)
@@ -85,23 +84,19 @@ class SqlOutboxes:
             failed = [row["id"] for row, good in zip(rows, confirmed, strict=True) if not good]
             return await _settle(session, "task_outbox", sent, failed if sent else [])
 
-    async def relay_facts(self, lane: int, limit: int, send: SendFacts) -> int:
-        """Send a lane's rows in order, unless another relay does.
+    async def relay_facts(self, lanes: Sequence[int], limit: int, send: SendFacts) -> int:
+        """Send the rows of the lanes that no other relay holds, each lane in its order.
 
-        The lock is a statement of its own: in one statement with the read, the read's snapshot could be older than
-        the lock, and show rows that the last holder had deleted.
-
-        Nothing counts as sent that comes after a failure: it is sent again behind it, so that the order holds.
+        The locks are a statement of their own: in one statement with the read, the read's snapshot could be older
+        than the lock, and show rows that the last holder had deleted.
         """
         async with self._database.session() as session, session.transaction():
-            if not await session.fetchval(_LOCK_LANE, lane):
-                return 0
-            rows = await session.fetch(_TAKE_FACTS, lane, limit)
+            mine = [row["lane"] for row in await session.fetch(_LOCK_LANES, lanes)]
+            rows = await session.fetch(_TAKE_FACTS, mine, limit) if mine else []
             if not rows:
                 return 0
             confirmed = await send([_fact(row) for row in rows])
-            sent = [row["id"] for row, _ in takewhile(itemgetter(1), zip(rows, confirmed, strict=True))]
-            failed = [row["id"] for row in rows[len(sent) : len(sent) + 1]]
+            sent, failed = _in_order(rows, confirmed)
             return await _settle(session, "event_outbox", sent, failed if any(confirmed) else [])
 
     async def busy_queues(self) -> Sequence[str]:
@@ -125,6 +120,18 @@ async def _settle(session: PooledConnection, table: str, sent: Sequence[int], fa
         await session.execute(_RAISE_FAILURES.format(table), failed)
         await session.execute(_MOVE_FAILED.format(table), failed)
     return len(sent)
+
+
+def _in_order(rows: Sequence[Record], confirmed: Sequence[bool]) -> tuple[list[int], list[int]]:
+    """Count nothing as sent that comes after a failure in its lane: it is sent again behind it, so the order holds."""
+    sent: list[int] = []
+    failed: dict[int, int] = {}
+    for row, good in zip(rows, confirmed, strict=True):
+        if good and row["lane"] not in failed:
+            sent.append(row["id"])
+        else:
+            failed.setdefault(row["lane"], row["id"])
+    return sent, list(failed.values())
 
 
 def _due(row: Record) -> DueTask:

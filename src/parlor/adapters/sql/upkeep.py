@@ -1,6 +1,8 @@
 """What any worker does for all of them: due tasks, lost leases, lost messages, old rows. One statement each."""
 
 import json
+import math
+from collections.abc import Mapping
 from datetime import timedelta
 
 from parlor.adapters.sql import idempotency
@@ -120,11 +122,11 @@ class SqlDeadLetters:
             await session.execute(
                 _ADD_LETTER,
                 uuid7(),
-                letter.reason,
+                storable(letter.reason),
                 storable(letter.detail),
                 storable(letter.message_id),
                 storable(letter.routing_key),
-                storable(json.dumps(letter.headers, default=str).replace("\\u0000", "")),
+                json.dumps(_storable_header(letter.headers), default=str),
                 letter.body,
                 _is_text(letter.body),
                 storable(letter.content_type),
@@ -139,6 +141,21 @@ class SqlDeadLetters:
 def storable(text: str | None) -> str | None:
     """Take out what PostgreSQL's text cannot hold: NUL, and halves of surrogate pairs."""
     return text and text.replace("\0", "").encode(errors="replace").decode()
+
+
+def _storable_header(value: object) -> object:
+    """Leave out what PostgreSQL's jsonb cannot hold either, wherever in a header it stands."""
+    match value:
+        case str():
+            return storable(value)
+        case float() if not math.isfinite(value):
+            return str(value)
+        case Mapping():
+            return {storable(str(name)): _storable_header(inner) for name, inner in value.items()}
+        case list():
+            return [_storable_header(inner) for inner in value]
+        case _:
+            return value
 
 
 def _is_text(body: bytes) -> bool:

@@ -78,8 +78,8 @@ class Outboxes(Protocol):
         """
         ...
 
-    async def relay_facts(self, lane: int, limit: int, send: SendFacts) -> int:
-        """The same for one lane of events, in order; 0 when another relay holds the lane."""
+    async def relay_facts(self, lanes: Sequence[int], limit: int, send: SendFacts) -> int:
+        """The same for lanes of events, each in its order; without those that another relay holds."""
         ...
 
     async def busy_queues(self) -> Sequence[str]:

@@ -94,10 +94,8 @@ class Relay:
         return room
 
     async def _relay_facts(self) -> bool:
-        sent = 0
-        for lane in await self._outboxes.busy_lanes():
-            sent += await self._outboxes.relay_facts(lane, BATCH, self._bus.send_facts)
-        return sent > 0
+        lanes = await self._outboxes.busy_lanes()
+        return bool(lanes) and await self._outboxes.relay_facts(lanes, BATCH, self._bus.send_facts) > 0
 
 
 def _set(due: asyncio.Event, _: bytes) -> None:

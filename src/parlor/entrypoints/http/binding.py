@@ -22,7 +22,7 @@ from starlette.types import Receive, Scope
 from parlor.core.shared.errors import Invalid
 from parlor.entrypoints.http.auth import takers_of
 from parlor.entrypoints.http.call import Call
-from parlor.entrypoints.http.validation import flaws_of
+from parlor.validation import flaws_of
 
 COLLECTIONS = frozenset({list, set, frozenset, tuple})
 

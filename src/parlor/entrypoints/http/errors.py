@@ -24,7 +24,7 @@ from parlor.core.shared.errors import (
     Unavailable,
 )
 from parlor.entrypoints.http.call import call_of
-from parlor.entrypoints.http.validation import flaws_of
+from parlor.validation import flaws_of
 
 PROBLEM = "application/problem+json"
 

@@ -14,7 +14,7 @@ import parlor.core
 import parlor.entrypoints.http
 from parlor.core.shared.errors import ParlorError
 from parlor.entrypoints.http.errors import status_of
-from parlor.entrypoints.http.validation import OWN_WORDS, WORDS
+from parlor.validation import OWN_WORDS, WORDS
 
 INTRO = """\
 # Problems

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from parlor.core.shared.errors import Invalid
 from parlor.entrypoints.http.errors import InvalidJson
-from parlor.entrypoints.http.validation import json_pointer, own_flaw
+from parlor.validation import json_pointer, own_flaw
 
 MAX_DEPTH = 64
 WHOLE_NUMBERS = range(-(2**63), 2**63)

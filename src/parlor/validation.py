@@ -1,4 +1,4 @@
-"""What the schemas refuse, as flaws: a pointer, a stable code and a sentence, never the value."""
+"""What pydantic refuses, in bodies and in payloads, as flaws: a pointer, a stable code and a sentence, never the value."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -53,9 +53,9 @@ OWN_WORDS: Mapping[str, str] = {
 }
 
 
-def flaws_of(errors: Sequence[Mapping[str, Any]]) -> list[Flaw]:
-    """Translate what pydantic found, the first 50 of it."""
-    return [_flaw(error) for error in errors[:MAX_FLAWS]]
+def flaws_of(errors: Sequence[Mapping[str, Any]], *, within: tuple[str, ...] = ()) -> list[Flaw]:
+    """Translate what pydantic found, the first 50 of it; locations count from `within`."""
+    return [_flaw(error, within) for error in errors[:MAX_FLAWS]]
 
 
 def own_flaw(pointer: str, code: str) -> Flaw:
@@ -74,8 +74,8 @@ def json_pointer(path: Iterable[object]) -> str:
     return pointer
 
 
-def _flaw(error: Mapping[str, Any]) -> Flaw:
-    pointer, kind = _pointer(error["loc"]), error["type"]
+def _flaw(error: Mapping[str, Any], within: tuple[str, ...]) -> Flaw:
+    pointer, kind = _pointer((*within, *error["loc"])), error["type"]
     if kind not in WORDS:
         return own_flaw(pointer, kind if kind in OWN_WORDS else "invalid_value")
     code, sentence = WORDS[kind]
