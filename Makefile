@@ -15,6 +15,7 @@ run: $(RUN) ## start everything in one process; PORT=8000, data in ./.parlor
 
 test: $(DEV) ## lint, types and the whole test suite, on real servers
 	@$(MAKE) --no-print-directory lint types
+	@$(BIN)/python -m tests.servers ensure
 	@$(BIN)/python -m pytest -n 2
 
 unit: $(DEV) ## only the unit tests: no servers, a few seconds
@@ -37,7 +38,7 @@ bench: $(DEV) ## measure, beside a floor and beside peers
 	@$(BIN)/python -m benchmarks
 
 faults: $(DEV) ## kill and cut servers under load; ROUNDS=20 each
-	@PARLOR_FAULT_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest tests/faults
+	@PARLOR_FAULT_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -s tests/faults
 
 migration: $(DEV) ## write a migration from what the tables have become; m="what changes"
 	@$(BIN)/python scripts/migration.py "$(m)"

@@ -23,13 +23,13 @@ class Plan:
 FULL = Plan(
     "full",
     rounds=3,
-    http_s=1.5,
+    http_s=1.2,
     warm_s=0.3,
     connections=16,
     seeded=1_000,
-    logins=16,
-    storm_s=4.0,
-    tasks=10_000,
+    logins=12,
+    storm_s=3.0,
+    tasks=6_000,
     low_rate=50,
     low_s=3.0,
 )

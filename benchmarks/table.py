@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from math import nan
+from math import isnan, nan
 from pathlib import Path
 from statistics import median
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
+# The processor time that the measured process took for each request or task.
+CPU = "cpu us"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,12 @@ class Row:
         return _median(ours.figure / floor.figure for floor, ours in self.rounds)
 
     @property
+    def cpu_ratio(self) -> float:
+        """The same by the processor time of our processes alone, whatever else the machine does."""
+        used = [(floor.details.get(CPU), ours.details.get(CPU)) for floor, ours in self.rounds]
+        return _median(beside / own for beside, own in used if beside and own)
+
+    @property
     def reached(self) -> bool:
         ask = self.operation.ask
         if self.failures or not self.rounds:
@@ -99,6 +107,7 @@ def as_json(rows: list[Row], *, plan: str, took_s: float) -> str:
             "ratio": row.ratio if row.rounds else None,
             "ask": row.operation.ask,
             "at_most": row.operation.at_most,
+            "cpu_ratio": None if isnan(row.cpu_ratio) else row.cpu_ratio,
             "reached": row.reached,
             "failures": row.failures,
             "floor_details": row.details(0),
@@ -120,9 +129,10 @@ def as_markdown(rows: list[Row], *, plan: str, took_s: float) -> str:
         "",
         f"Plan `{plan}`, {about['taken_at']}, {where}, {took_s:.0f} s.",
         "Each ratio is the median over rounds in which the floor and ours take turns.",
+        "`CPU ratio` is the same by the processor time of the measured processes alone.",
         "",
-        "| operation | floor | unit | floor's | ours | ratio | ask | reached |",
-        "|---|---|---|---:|---:|---:|---:|---|",
+        "| operation | floor | unit | floor's | ours | ratio | CPU ratio | ask | reached |",
+        "|---|---|---|---:|---:|---:|---:|---:|---|",
     ]
     lines += [_line(row) for row in rows]
     lines += ["", "| operation | side | ratio of each round | details |", "|---|---|---|---|"]
@@ -144,7 +154,8 @@ def write(rows: list[Row], folder: Path, *, plan: str, took_s: float) -> str:
 def _line(row: Row) -> str:
     operation = row.operation
     cells = [operation.name, operation.floor, operation.unit, _figure(row.floor), _figure(row.ours)]
-    cells += [f"{row.ratio:.2f}", row.ask, "yes" if row.reached else "**no**"]
+    by_cpu = "" if isnan(row.cpu_ratio) else f"{row.cpu_ratio:.2f}"
+    cells += [f"{row.ratio:.2f}", by_cpu, row.ask, "yes" if row.reached else "**no**"]
     return "| " + " | ".join(cells) + " |"
 
 

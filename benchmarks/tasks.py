@@ -10,7 +10,7 @@ from benchmarks.noop import Noop
 from benchmarks.percentiles import percentile
 from benchmarks.plan import Plan
 from benchmarks.stage import PARLOR, PYTHON, Child, Stage
-from benchmarks.table import Measured, Operation, Row
+from benchmarks.table import CPU, Measured, Operation, Row
 from benchmarks.yard import DEFAULT_QUEUE, FLOOR_QUEUE, Yard, a_yard
 from parlor.core.shared.ids import TaskId
 from parlor.core.tasks.model import Order
@@ -105,13 +105,13 @@ async def _draining(
     used_s = sum(child.cpu_s() for child in running)
     rate = await yard.drained(table, plan.tasks, since=since, warm=warm)
     used_s = sum(child.cpu_s() for child in running) - used_s
-    return Measured(rate, {"cpu us": 1e6 * used_s / plan.tasks})
+    return Measured(rate, {CPU: 1e6 * used_s / plan.tasks})
 
 
 async def _enqueue(yard: Yard, plan: Plan) -> Measured:
     await yard.clear()
     told = json.loads(await yard.stage.run(*PYTHON, "benchmarks.enqueue", str(plan.tasks)))
-    return Measured(told["rate"], {"cpu us": told["cpu_us"]})
+    return Measured(told["rate"], {CPU: told["cpu_us"]})
 
 
 async def _floor_latency(yard: Yard, plan: Plan) -> Measured:

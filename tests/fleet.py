@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -139,7 +139,7 @@ async def _ready(process: Process) -> bool:
     assert process.child.poll() is None, process.log.read_text()[-4000:]
     async with httpx.AsyncClient(trust_env=False) as client:
         try:
-            return (await client.get(f"{process.base}/readyz")).json()["status"] != "unready"
+            return bool((await client.get(f"{process.base}/readyz")).json()["status"] != "unready")
         except httpx.TransportError:
             return False
 

@@ -5,12 +5,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
-from pika import (  # type: ignore[import-untyped]  # pika has no annotations
+from pika import (
     BasicProperties,
     BlockingConnection,
     URLParameters,
 )
-from pika.adapters.blocking_connection import BlockingChannel  # type: ignore[import-untyped]  # the same
+from pika.adapters.blocking_connection import BlockingChannel
 
 from parlor.adapters.rabbitmq.connection import Link, visit
 from parlor.adapters.rabbitmq.consumer import PREFETCH, RabbitInbox

@@ -1,4 +1,4 @@
-"""What pydantic refuses, in bodies and in payloads, as flaws: a pointer, a stable code and a sentence, never the value."""
+"""What pydantic refuses, in bodies and payloads, as flaws: a pointer, a stable code, a sentence, never the value."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

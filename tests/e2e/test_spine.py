@@ -57,7 +57,9 @@ async def test_a_person_has_a_card_drawn_by_another_process(fleet: Fleet) -> Non
     async with signed_in(api.base) as me:
         accepted = await me.post("/tasks", json={"kind": "truth_or_dare", "payload": {"mode": "dare"}})
         assert accepted.status_code == 202, accepted.text
-        task = (await me.get(accepted.headers["Location"].removeprefix("/api/v1"), params={"wait": 20})).json()
+        task = (
+            await me.get(accepted.headers["Location"].removeprefix("/api/v1"), params={"wait": 20})
+        ).json()
     assert task["status"] == "succeeded"
     assert task["result"]["mode"] == "dare"
     assert task["attempts"] == 1
@@ -71,7 +73,8 @@ async def test_990_of_1000_foreign_messages_run_once_and_10_stand_as_dead_letter
     await asyncio.to_thread(publish, fleet, [*good, *good[:10], *wrong.values()])
     async with as_admin(fleet, api.base) as admin, fleet.database() as database:
         await eventually(
-            lambda: database.fetchval("select count(*) = 990 from tasks where status = 'succeeded'"), within=60
+            lambda: database.fetchval("select count(*) = 990 from tasks where status = 'succeeded'"),
+            within=60,
         )
         await eventually(lambda: database.fetchval("select count(*) = 10 from dead_letters"), within=60)
         letters = (await admin.get("/dead-letters")).json()["items"]

@@ -99,7 +99,7 @@ class FakeContainer:
 
 
 def settings_for_tests(**given: object) -> Settings:
-    return Settings(_env_file=None, **{"PARLOR_ENV": "test", **given})  # type: ignore[arg-type]
+    return Settings(_env_file=None, **{"PARLOR_ENV": "test", **given})  # type: ignore[arg-type]  # settings by name
 
 
 def as_container(fake: FakeContainer) -> Container:

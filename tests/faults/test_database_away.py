@@ -43,7 +43,9 @@ async def succeeds(me: httpx.AsyncClient) -> bool:
     return bool(task.status_code == 200 and task.json()["status"] == "succeeded")
 
 
-async def test_a_restarted_database_is_a_clear_error_and_then_no_more(fleet: Fleet, postgres: Postgres) -> None:
+async def test_a_restarted_database_is_a_clear_error_and_then_no_more(
+    fleet: Fleet, postgres: Postgres
+) -> None:
     api, worker = await fleet.serve(), await fleet.worker()
     async with signed_in(api.base) as me:
         assert await succeeds(me)

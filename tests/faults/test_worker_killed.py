@@ -1,6 +1,6 @@
 """`kill -9` of the worker under load: nothing is lost, nothing ends twice, and all of it soon.
 
-`make faults` sets FAULT_ROUNDS, and prints what `make test` only asserts.
+`make faults` sets PARLOR_FAULT_ROUNDS, and prints what `make test` only asserts.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from tests.faults.services import Subscriber, a_service, enqueue, permit_http_re
 from tests.fleet import Fleet, signed_in
 from tests.waiting import eventually
 
-ROUNDS = int(os.environ.get("FAULT_ROUNDS", "2"))
+ROUNDS = int(os.environ.get("PARLOR_FAULT_ROUNDS", "2"))
 TASKS_A_ROUND = 60
 
 
@@ -29,7 +29,9 @@ async def test_a_killed_worker_loses_nothing_and_ends_nothing_twice(fleet: Fleet
                 sent: list[str] = []
                 for _ in range(ROUNDS):
                     sending = asyncio.create_task(enqueue(me, destination, TASKS_A_ROUND, max_attempts=50))
-                    await asyncio.sleep(random.uniform(0.05, 1.0))  # the jitter is the test: a moment nobody chose
+                    await asyncio.sleep(
+                        random.uniform(0.05, 1.0)
+                    )  # the jitter is the test: a moment nobody chose
                     worker.kill()
                     kills.append(datetime.now(UTC))
                     worker = await fleet.worker()
@@ -46,7 +48,9 @@ async def test_a_killed_worker_loses_nothing_and_ends_nothing_twice(fleet: Fleet
 def report(sent: int, ended: Counter[int], rows: Any, kills: list[datetime]) -> None:
     """Say it in numbers; the recovery of a task that lost an attempt counts from the last kill before its end."""
     late = [row["finished_at"] for row in rows if row["attempts"] > 1 and row["finished_at"]]
-    recoveries = [min((at - kill).total_seconds() for kill in kills if kill < at) for at in late if at > kills[0]]
+    recoveries = [
+        min((at - kill).total_seconds() for kill in kills if kill < at) for at in late if at > kills[0]
+    ]
     print(
         f"\nkill -9 worker: rounds {ROUNDS}, sent {sent}, ended once {ended[1]}, "
         f"ended twice {sum(count for times, count in ended.items() if times > 1)}, "

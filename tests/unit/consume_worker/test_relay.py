@@ -134,7 +134,7 @@ async def test_what_no_hint_told_of_is_found_by_the_poll(
 ) -> None:
     monkeypatch.setattr(module, "POLL_S", 0.001)
     office.relay.start()
-    await eventually(lambda: len(office.outboxes.asked) >= 3)
+    await eventually(lambda: office.outboxes.rounds)
     office.outboxes.tasks["low"] = 1
     await eventually(lambda: not office.outboxes.tasks["low"])
 
@@ -183,6 +183,7 @@ async def test_a_relay_outlives_the_database(office: Office, monkeypatch: pytest
 async def test_a_mistake_ends_the_relay() -> None:
     office = Office()
     office.outboxes.failures = [ZeroDivisionError()]
+    office.outboxes.tasks["high"] = 1
     office.relay.start()
     await eventually(lambda: isinstance(office.relay.failed(), ZeroDivisionError))
     await office.relay.stop()

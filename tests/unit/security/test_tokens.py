@@ -1,11 +1,7 @@
-"""Access and refresh tokens: what an attacker tries, and what holds without one."""
+"""Access tokens: what an attacker tries, and what holds without one."""
 
-import base64
 import hashlib
-import hmac
-import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,35 +11,29 @@ from hypothesis import given, settings, strategies as st
 
 from parlor.adapters.security.tokens import (
     DerivedRefreshTokens,
-    JwtAccessTokens,
     RememberedTokens,
     SigningKey,
 )
 from parlor.core.identity.model import InvalidToken
 from parlor.core.identity.ports import AccessTokens, Claims, FreshToken
-from parlor.core.shared.ids import SessionId, UserId
-
-# Long enough for HS512 too: it must be refused for not being HS256.
-SECRET, OLDER, FOREIGN = ("newest secret " * 5), ("older secret " * 5), ("nobody's secret " * 5)
-ISSUER, AUDIENCE = "https://parlor.example", "parlor"
-START = datetime(2026, 1, 1, 12, tzinfo=UTC)
-# Fixed: they are part of some tests' names, which all workers must agree on.
-USER = UserId(UUID("0190a000-0000-7000-8000-00000000000a"))
-SESSION = SessionId(UUID("0190a000-0000-7000-8000-00000000000b"))
-TOKEN = UUID("0190a000-0000-7000-8000-00000000000c")
-
-
-class Watch:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def move(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
+from tests.unit.security.forging import (
+    AUDIENCE,
+    FOREIGN,
+    ISSUER,
+    OLDER,
+    SECRET,
+    SESSION,
+    START,
+    TOKEN,
+    USER,
+    Watch,
+    claims,
+    forged,
+    header,
+    issued,
+    segment,
+    tokens_of,
+)
 
 
 @pytest.fixture
@@ -51,44 +41,10 @@ def watch() -> Watch:
     return Watch()
 
 
-def tokens_of(watch: Watch, *secrets: str, **settings: Any) -> JwtAccessTokens:
-    ours: dict[str, Any] = {"issuer": ISSUER, "audience": AUDIENCE, "clock": watch} | settings
-    return JwtAccessTokens(secrets or (SECRET,), **ours)
-
-
 @pytest.fixture(params=["plain", "remembered"])
 def tokens(request: pytest.FixtureRequest, watch: Watch) -> AccessTokens:
     plain = tokens_of(watch, SECRET, OLDER)
     return plain if request.param == "plain" else RememberedTokens(plain, clock=watch)
-
-
-def issued(tokens: AccessTokens, epoch: int = 7) -> str:
-    return tokens.issue(USER, SESSION, epoch=epoch, token_id=TOKEN).token
-
-
-def segment(part: object) -> str:
-    raw = part if isinstance(part, bytes) else json.dumps(part).encode()
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-def header(**changes: object) -> dict[str, object]:
-    """Build the header of a good token, or nearly; a None leaves the field out."""
-    good = {"alg": "HS256", "typ": "at+jwt", "kid": SigningKey.shared(SECRET).kid}
-    return {name: value for name, value in (good | changes).items() if value is not None}
-
-
-def claims(**changes: object) -> dict[str, object]:
-    """Build the claims of a good token, or nearly; a None leaves the claim out."""
-    now = int(START.timestamp())
-    good = {"iss": ISSUER, "aud": AUDIENCE, "iat": now, "exp": now + 900, "epoch": 7}
-    good |= {"sub": str(USER), "sid": str(SESSION), "jti": str(TOKEN)}
-    return {name: value for name, value in (good | changes).items() if value is not None}
-
-
-def forged(head: object, body: object, secret: str = SECRET, digest: str = "sha256") -> str:
-    """Sign anything, as somebody who knows the secret could."""
-    signed = f"{segment(head)}.{segment(body)}"
-    return f"{signed}.{segment(hmac.digest(secret.encode(), signed.encode(), digest))}"
 
 
 def test_a_token_says_what_it_was_issued_for(tokens: AccessTokens) -> None:
@@ -339,98 +295,3 @@ def test_no_token_is_issued_that_would_be_refused(watch: Watch, ttl_s: int) -> N
 def test_a_short_secret_signs_nothing(watch: Watch) -> None:
     with pytest.raises(jwt.InvalidKeyError):
         issued(tokens_of(watch, "x" * 31))
-
-
-class Counting(JwtAccessTokens):
-    """Counts how often a token is looked at."""
-
-    def __init__(self, watch: Watch) -> None:
-        super().__init__([SECRET], issuer=ISSUER, audience=AUDIENCE, clock=watch)
-        self.verified = 0
-
-    def verify(self, token: str) -> Claims:
-        self.verified += 1
-        return super().verify(token)
-
-
-def test_a_known_token_is_verified_once(watch: Watch) -> None:
-    counting = Counting(watch)
-    tokens = RememberedTokens(counting, clock=watch)
-    token = issued(tokens)
-    for _ in range(5):
-        tokens.verify(token)
-    assert counting.verified == 1
-
-
-def test_refused_tokens_take_no_room(watch: Watch) -> None:
-    tokens = RememberedTokens(Counting(watch), clock=watch)
-    with pytest.raises(InvalidToken):
-        tokens.verify("x")
-    assert not tokens._known
-
-
-def test_what_is_remembered_is_bounded(watch: Watch) -> None:
-    tokens = RememberedTokens(Counting(watch), clock=watch, capacity=3)
-    for epoch in range(10):
-        tokens.verify(issued(tokens, epoch=epoch))
-        assert len(tokens._known) <= 3
-
-
-def test_a_token_that_ended_is_not_remembered_longer(watch: Watch) -> None:
-    tokens = RememberedTokens(Counting(watch), clock=watch)
-    token = issued(tokens)
-    tokens.verify(token)
-    watch.move(900)
-    with pytest.raises(InvalidToken):
-        tokens.verify(token)
-    assert not tokens._known
-
-
-def test_first_tokens_are_drawn() -> None:
-    refresh = DerivedRefreshTokens([SECRET])
-    drawn = {refresh.first() for _ in range(100)}
-    assert len(drawn) == 100
-    assert {len(token) for token in drawn} == {43}
-
-
-def test_a_successor_is_the_same_for_the_same_token_and_looks_like_any() -> None:
-    refresh, twin = DerivedRefreshTokens([SECRET]), DerivedRefreshTokens([SECRET])
-    first = refresh.first()
-    successor = refresh.successor(first)
-    assert successor == twin.successor(first) == refresh.successor(first)
-    assert len(successor) == 43
-    assert len({first, successor, refresh.successor(successor), refresh.successor("x")}) == 4
-
-
-def test_the_newest_secret_derives() -> None:
-    first = DerivedRefreshTokens([SECRET]).first()
-    rotated, newest, oldest = (DerivedRefreshTokens(keys) for keys in ([SECRET, OLDER], [SECRET], [OLDER]))
-    assert rotated.successor(first) == newest.successor(first) != oldest.successor(first)
-
-
-def test_a_successor_is_not_the_secrets_own_mac() -> None:
-    """Whoever gets the server to sign something with the secret elsewhere has no refresh token."""
-    first = DerivedRefreshTokens([SECRET]).first()
-    own = hmac.digest(SECRET.encode(), first.encode(), "sha256")
-    assert DerivedRefreshTokens([SECRET]).successor(first) != segment(own)
-
-
-@settings(deadline=None)
-@given(st.text())
-def test_any_text_has_a_fingerprint_and_a_successor(text: str) -> None:
-    refresh = DerivedRefreshTokens([SECRET])
-    assert len(refresh.fingerprint(text)) == 32
-    assert refresh.successor(text)
-
-
-def test_a_lone_surrogate_has_a_fingerprint() -> None:
-    assert len(DerivedRefreshTokens([SECRET]).fingerprint("\ud800")) == 32
-
-
-def test_a_fingerprint_is_sha_256() -> None:
-    assert DerivedRefreshTokens([SECRET]).fingerprint("token") == hashlib.sha256(b"token").digest()
-
-
-def test_an_access_token_as_refresh_token_is_just_unknown(tokens: AccessTokens) -> None:
-    refresh = DerivedRefreshTokens([SECRET])
-    assert refresh.fingerprint(issued(tokens)) != refresh.fingerprint(refresh.first())

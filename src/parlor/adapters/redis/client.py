@@ -72,7 +72,7 @@ class RedisLink:
         return not self._away and self._monotonic() >= self._back_since + SETTLED_S
 
     async def ask(self, question: Callable[[Redis], Awaitable[AnswerT]]) -> AnswerT:
-        """Put one question. Raises RedisAway in time, or at once while Redis is left alone."""
+        """Put one question. Raises RedisAway when the time is up; at once while Redis is left alone."""
         self._pass()
         try:
             # One deadline for waiting, connecting and answering: the client's own are one for each step.

@@ -39,7 +39,7 @@ class Delivery:
     message_id: str | None
     body: bytes
     queue: str
-    headers: Mapping[str, object] = field(default_factory=dict)
+    headers: Mapping[str, object] = field(default_factory=dict[str, object])
     content_type: str | None = None
     tag: object = None
 

@@ -206,6 +206,6 @@ class DeadLetter:
     detail: str
     message_id: str | None
     routing_key: str | None
-    headers: JsonObject = field(default_factory=dict)
+    headers: JsonObject = field(default_factory=dict[str, object])
     body: bytes = b""
     content_type: str | None = None

@@ -1,7 +1,7 @@
 """Waiting for a task's end: a hint of it, and the question whether it is true."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -31,11 +31,13 @@ class FeedEnds:
     """Hears the ends of tasks on the feed: each message is the ids of a batch, 16 bytes each."""
 
     feed: Feed
-    _expected: dict[UUID, set[asyncio.Event]] = field(init=False, default_factory=dict)
+    _expected: dict[UUID, set[asyncio.Event]] = field(
+        init=False, default_factory=dict[UUID, set[asyncio.Event]]
+    )
     _listening: bool = field(init=False, default=False)
 
     @contextmanager
-    def expect(self, task_id: TaskId) -> Iterator[asyncio.Event]:
+    def expect(self, task_id: TaskId) -> Generator[asyncio.Event]:
         """Give an event that is set whenever a hint of this task's end arrives."""
         self._listen()
         hint = asyncio.Event()

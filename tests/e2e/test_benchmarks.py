@@ -1,0 +1,42 @@
+"""`make bench` runs from end to end and writes whole tables; how fast anything is, is not asserted here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.architecture.source import ROOT
+
+PATIENCE_S = 240
+ROWS = {
+    "GET /users/me",
+    "GET one task",
+    "POST a task with its outbox row",
+    "GET a page of 50 tasks",
+    "POST /auth/login",
+    "GET /users/me while many log in",
+    "tasks from the outbox, one process",
+    "tasks from the outbox, relay apart",
+    "tasks of foreign producers",
+    "orders, a transaction each",
+    "order to result at a low rate",
+}
+
+
+def test_the_benchmarks_run_and_write_a_whole_table(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--quick", "--results", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = {row["operation"]: row for row in json.loads((tmp_path / "latest.json").read_text())["rows"]}
+    assert rows.keys() == ROWS
+    assert [name for name, row in rows.items() if row["failures"]] == []
+    assert all(row["floor_figure"] > 0 and row["our_figure"] > 0 for row in rows.values())
+    table = (tmp_path / "latest.md").read_text()
+    assert all(f"| {name} |" in table for name in ROWS)
+    assert table.strip() in done.stdout
