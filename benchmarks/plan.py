@@ -29,7 +29,7 @@ FULL = Plan(
     seeded=1_000,
     logins=12,
     storm_s=3.0,
-    tasks=6_000,
+    tasks=5_000,
     low_rate=50,
     low_s=3.0,
 )

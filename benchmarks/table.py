@@ -140,15 +140,14 @@ def as_markdown(rows: list[Row], *, plan: str, took_s: float) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write(rows: list[Row], folder: Path, *, plan: str, took_s: float) -> str:
-    """Write both files; answers the table."""
+def write(rows: list[Row], folder: Path, *, plan: str, took_s: float) -> None:
+    """Write both files."""
     told = as_markdown(rows, plan=plan, took_s=took_s)
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in (("latest.md", told), ("latest.json", as_json(rows, plan=plan, took_s=took_s))):
         draft = folder / f"{name}.tmp"
         draft.write_text(text, encoding="utf-8")
         draft.replace(folder / name)
-    return told
 
 
 def _line(row: Row) -> str:

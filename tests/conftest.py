@@ -10,9 +10,11 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from parlor.adapters.sql import engine
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.schema import Schema
 from tests.servers import session
+from tests.waiting import PATIENCE_S
 
 
 def pytest_configure() -> None:
@@ -73,8 +75,10 @@ async def empty_database_url(postgres_url: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    """Open a pool to a migrated database of this test's own."""
+async def database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
+    """Open a pool to a migrated database of this test's own; that the machine is busy is no test's failure."""
+    monkeypatch.setattr(engine, "ACQUIRE_S", PATIENCE_S)
+    monkeypatch.setattr(engine, "CONNECT_S", PATIENCE_S)
     opened = Database(database_url, size=10, name="tests")
     await opened.open()
     yield opened

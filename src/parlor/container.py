@@ -199,9 +199,10 @@ class Container:
             raise BadSettings("set REDIS_URL first")
         link = RedisLink(settings.redis)
         feed = RedisFeed(link, namespace=settings.namespace)
-        self._register(Cache, RedisCache(link, namespace=settings.namespace))
+        cache = RedisCache(link, namespace=settings.namespace)
+        self._register(Cache, cache)
         self._register(Feed, feed)
-        self._steps += [(nothing, link.close), (feed.start, feed.close)]
+        self._steps += [(nothing, link.close), (nothing, cache.close), (feed.start, feed.close)]
         self._checks["redis"] = (False, link.ping)
 
     def _wire_identity(self) -> None:

@@ -39,4 +39,4 @@ def test_the_benchmarks_run_and_write_a_whole_table(tmp_path: Path) -> None:
     assert all(row["floor_figure"] > 0 and row["our_figure"] > 0 for row in rows.values())
     table = (tmp_path / "latest.md").read_text()
     assert all(f"| {name} |" in table for name in ROWS)
-    assert table.strip() in done.stdout
+    assert all(f"| {name} |" in done.stdout for name in ROWS)

@@ -23,9 +23,8 @@ def sql(database: Database) -> Sql:
 
 @pytest.fixture
 async def hasty(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sql]:
-    """The same with one connection and short limits."""
+    """The same with one connection, and little patience for locks."""
     monkeypatch.setitem(engine.LIMITS, "lock_timeout", "50")
-    monkeypatch.setattr(engine, "ACQUIRE_S", 0.05)
     database = Database(database_url, size=1, name="hasty")
     await database.open()
     yield Sql(database)
@@ -132,15 +131,17 @@ async def test_a_lock_is_waited_for_a_bounded_time(sql: Sql, hasty: Sql) -> None
     await get()
 
 
-async def test_a_connection_is_waited_for_a_bounded_time(hasty: Sql) -> None:
+async def test_a_connection_is_waited_for_a_bounded_time(hasty: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
     async def find() -> None:
         async with hasty.work() as other:
             await other.users.find(a_user().id)
 
     async with hasty.work() as work:
         await work.users.find(a_user().id)
+        monkeypatch.setattr(engine, "ACQUIRE_S", 0.05)
         with pytest.raises(PoolExhausted):
             await find()
+    monkeypatch.undo()
     await find()
 
 

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 
 import uvloop
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from parlor.config import BadSettings, Settings
 from parlor.container import Container, Mode, make_container
@@ -36,12 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (BadSettings, EmbeddedPostgresError) as error:
         return _complain(str(error))
     except ValidationError as error:
-        return _complain(
-            "; ".join(
-                f"{one['loc'][0] if one['loc'] else 'settings'}: {one['msg']}"
-                for one in error.errors(include_input=False)
-            )
-        )
+        return _complain("; ".join(map(_told, error.errors(include_input=False, include_url=False))))
     except ParlorError as error:
         told = [flaw.detail for flaw in error.flaws] if isinstance(error, Invalid) else []
         return _complain(" ".join([error.detail, *told]))
@@ -155,6 +151,12 @@ async def _on_database(settings: Settings, act: Callable[[Container], Awaitable[
         await container.start()
         stack.push_async_callback(container.close)
         await act(container)
+
+
+def _told(error: ErrorDetails) -> str:
+    """Name the variable, and what is wrong with it: never its value, which may be a secret."""
+    variable = ".".join(map(str, error["loc"]))
+    return f"{variable}: {error['msg']}" if variable else error["msg"].removeprefix("Value error, ")
 
 
 def _complain(line: str) -> int:
