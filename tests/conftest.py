@@ -7,12 +7,12 @@ from contextlib import asynccontextmanager
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
-import asyncpg
 import pytest
 
 from parlor.adapters.sql import engine
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.schema import Schema
+from tests.databases import drop, execute
 from tests.servers import session
 from tests.waiting import PATIENCE_S
 
@@ -49,14 +49,14 @@ def template(postgres_url: str) -> Iterator[str]:
     name = _new_name()
 
     async def make() -> None:
-        await _execute(postgres_url, f"create database {name}")
+        await execute(postgres_url, f"create database {name}")
         await Schema(named(postgres_url, name)).upgrade()
 
     # In a thread of its own: pytest-asyncio's loops stay as they are.
     with ThreadPoolExecutor(max_workers=1) as other:
         other.submit(asyncio.run, make()).result()
         yield name
-        other.submit(asyncio.run, _execute(postgres_url, f"drop database {name} with (force)")).result()
+        other.submit(asyncio.run, drop(postgres_url, name)).result()
 
 
 @pytest.fixture
@@ -93,20 +93,12 @@ def named(url: str, database: str) -> str:
 @asynccontextmanager
 async def _one_database(server_url: str, like: str) -> AsyncIterator[str]:
     name = _new_name()
-    await _execute(server_url, f"create database {name} {like}")
+    await execute(server_url, f"create database {name} {like}")
     try:
         yield named(server_url, name)
     finally:
-        await _execute(server_url, f"drop database {name} with (force)")
+        await drop(server_url, name)
 
 
 def _new_name() -> str:
     return f"parlor_test_{uuid4().hex}"
-
-
-async def _execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()

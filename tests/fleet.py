@@ -17,6 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import httpx
 
+from tests.databases import drop, execute
 from tests.waiting import eventually
 
 PARLOR = Path(sys.executable).with_name("parlor")
@@ -150,7 +151,7 @@ async def a_fleet(
 ) -> AsyncIterator[Fleet]:
     """Give a migrated database with its topology; afterwards nothing of it is left."""
     name = f"fleet_{secrets.token_hex(6)}"
-    await _administer(postgres, f"create database {name}")
+    await execute(postgres, f"create database {name}")
     parts = urlsplit(postgres)
     fleet = Fleet(urlunsplit(parts._replace(path=f"/{name}")), redis, rabbitmq, folder, settings=settings)
     try:
@@ -160,15 +161,7 @@ async def a_fleet(
         yield fleet
     finally:
         fleet.close()
-        await _administer(postgres, f"drop database {name} with (force)")
-
-
-async def _administer(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
+        await drop(postgres, name)
 
 
 def free_port() -> int:

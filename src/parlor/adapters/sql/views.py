@@ -1,6 +1,5 @@
 """Rows as the JSON that clients get, written by PostgreSQL itself: no entity, no copy."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -58,9 +57,23 @@ _LETTER = json_object(
 _VISIBLE = "($1 or user_id = $2 or (user_id is null and requester_id = $3))"
 _ONE = f"select {_TASK}::text from tasks where {_VISIBLE} and id = $4"
 _ENDED = f"select status in ('succeeded', 'failed', 'cancelled') from tasks where {_VISIBLE} and id = $4"
-_LETTERS = f"""
-select {_LETTER}::text as item, dead_at, id from dead_letters
- where $1::timestamptz is null or (dead_at, id) < ($1, $2) order by dead_at desc, id desc limit $3"""
+
+
+def paged(item: str, moment: str, rows: str, limit: str) -> str:
+    """Write the statement of a page, newest first: its JSON as one text, and the last key where more rows follow."""
+    return f"""
+        with page as (
+            select {item}::text as item, {moment} as moment, id, row_number() over () as n from (
+                select * from {rows} order by {moment} desc, id desc limit {limit} + 1) newest)
+        select '[' || coalesce(string_agg(item, ',' order by n) filter (where n <= {limit}), '') || ']' as items,
+               max(n) > {limit} as more, max(moment) filter (where n = {limit}) as moment,
+               (array_agg(id) filter (where n = {limit}))[1] as id
+          from page"""
+
+
+_LETTERS = paged(
+    _LETTER, "dead_at", "dead_letters where $1::timestamptz is null or (dead_at, id) < ($1, $2)", "$3::int"
+)
 
 
 class SqlTaskViews:
@@ -83,14 +96,14 @@ class SqlTaskViews:
         """Read a page, newest first."""
         sql, arguments = _page_of_tasks(viewer, page, status, kind)
         async with self._database.session() as session:
-            return _page(await session.fetch(sql, *arguments), page.limit, "created_at")
+            return _page(await session.fetchrow(sql, *arguments))
 
     async def dead_letters(self, viewer: Actor, page: PageRequest) -> Page[bytes]:
         """Read a page, newest first."""
         viewer.must(MANAGE)
         after = _after(page.after)
         async with self._database.session() as session:
-            return _page(await session.fetch(_LETTERS, *after, page.limit + 1), page.limit, "dead_at")
+            return _page(await session.fetchrow(_LETTERS, *after, page.limit))
 
     async def _value(self, sql: str, viewer: Actor, task_id: TaskId) -> str:
         async with self._database.session() as session:
@@ -116,11 +129,9 @@ def _page_of_tasks(
     if page.after is not None:
         arguments += _after(page.after)
         wheres.append(f"(created_at, id) < (${len(arguments) - 1}, ${len(arguments)})")
-    arguments.append(page.limit + 1)
-    sql = f"""
-        select {_TASK}::text as item, created_at, id from tasks
-         where {" and ".join(wheres) or "true"} order by created_at desc, id desc limit ${len(arguments)}"""
-    return sql, arguments
+    arguments.append(page.limit)
+    rows = f"tasks where {' and '.join(wheres) or 'true'}"
+    return paged(_TASK, "created_at", rows, f"${len(arguments)}::int"), arguments
 
 
 def _whose(viewer: Actor) -> tuple[list[str], list[object]]:
@@ -137,9 +148,7 @@ def _after(key: Key | None) -> tuple[object, object]:
     return datetime.fromisoformat(key[0]), UUID(key[1])
 
 
-def _page(rows: Sequence[Record], limit: int, order: str) -> Page[bytes]:
-    """Join the rows' JSON; the one row more than asked for says that another page follows."""
-    shown = rows[:limit]
-    last = shown[-1] if len(rows) > limit else None
-    items = "[" + ",".join(row["item"] for row in shown) + "]"
-    return Page(items.encode(), (last[order].isoformat(), str(last["id"])) if last else None)
+def _page(row: Record | None) -> Page[bytes]:
+    assert row is not None, "an aggregate answers one row"
+    items: str = row["items"]
+    return Page(items.encode(), (row["moment"].isoformat(), str(row["id"])) if row["more"] else None)

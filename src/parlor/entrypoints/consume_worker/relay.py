@@ -17,6 +17,7 @@ BATCH = 500
 POLL_S = 0.25
 AWAY_S = 1.0
 ROOM_AGE_S = 0.5
+GATHER_S = 0.02
 TASKS_DUE, FACTS_DUE = "outbox.tasks", "outbox.facts"
 
 
@@ -94,6 +95,8 @@ class Relay:
         return room
 
     async def _relay_facts(self) -> bool:
+        """One round over the lanes. Nobody waits for an event, so those of a moment go together."""
+        await asyncio.sleep(GATHER_S)
         lanes = await self._outboxes.busy_lanes()
         return bool(lanes) and await self._outboxes.relay_facts(lanes, BATCH, self._bus.send_facts) > 0
 
