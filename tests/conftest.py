@@ -79,6 +79,8 @@ async def database(database_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncI
     """Open a pool to a migrated database of this test's own; that the machine is busy is no test's failure."""
     monkeypatch.setattr(engine, "ACQUIRE_S", PATIENCE_S)
     monkeypatch.setattr(engine, "CONNECT_S", PATIENCE_S)
+    for limit in ("lock_timeout", "statement_timeout"):
+        monkeypatch.setitem(engine.LIMITS, limit, f"{PATIENCE_S:.0f}s")
     opened = Database(database_url, size=10, name="tests")
     await opened.open()
     yield opened

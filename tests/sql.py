@@ -1,6 +1,6 @@
 """The SQL adapters as tests use them: nobody listens, no cache stands behind them."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,6 +110,18 @@ class Sql:
                 where id = any($1) and status = 'running'""",
             task_ids,
         )
+
+    def all_wait(self, number: int) -> Callable[[], Awaitable[bool]]:
+        """Whether this many sessions wait for a lock."""
+
+        async def waiting() -> bool:
+            found: int = await self.value(
+                """select count(*) from pg_stat_activity
+                    where datname = current_database() and wait_event_type = 'Lock'"""
+            )
+            return found == number
+
+        return waiting
 
     async def clear_outbox(self) -> None:
         """As if everything had been published."""

@@ -1,1 +1,1 @@
-"""Parlor: accounts, parties, chats and background tasks in one service."""
+"""Parlor: accounts with roles and background tasks in one service."""

@@ -1,7 +1,7 @@
 """PostgreSQL goes and comes back: clear errors meanwhile, and nobody has to be started again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from pathlib import Path
 
 import httpx
@@ -34,6 +34,16 @@ async def fleet(postgres: Postgres, redis: Redis, tmp_path: Path) -> AsyncIterat
         yield fleet
 
 
+def unexpected(log: str) -> list[str]:
+    """The log's lines about errors that nobody foresaw."""
+    return [line for line in log.splitlines() if "unexpected_error" in line]
+
+
+def requests(me: httpx.AsyncClient, count: int) -> list[Awaitable[httpx.Response]]:
+    """Write and read, so many times each."""
+    return [request for _ in range(count) for request in (me.post("/tasks", json=CARD), me.get("/tasks"))]
+
+
 async def succeeds(me: httpx.AsyncClient) -> bool:
     """Whether a task that is ordered now comes to its end."""
     accepted = await me.post("/tasks", json=CARD)
@@ -49,8 +59,13 @@ async def test_a_restarted_database_is_a_clear_error_and_then_no_more(
     api, worker = await fleet.serve(), await fleet.worker()
     async with signed_in(api.base) as me:
         assert await succeeds(me)
-        await asyncio.to_thread(postgres.kill)
-        for answer in (await me.post("/tasks", json=CARD), await me.get("/tasks")):
+        killing = asyncio.create_task(asyncio.to_thread(postgres.kill))
+        during = [answer for _ in range(10) for answer in await asyncio.gather(*requests(me, 10))]
+        await killing
+        after = await asyncio.gather(*requests(me, 10))
+        for answer in (*during, *after):
+            assert answer.status_code in {200, 202, 503}, unexpected(api.log.read_text())
+        for answer in after:
             assert answer.status_code == 503
             assert answer.headers["Retry-After"].isdigit()
             assert answer.headers["Content-Type"] == "application/problem+json"

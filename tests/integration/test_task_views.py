@@ -23,6 +23,7 @@ from tests.sql import Sql
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 ADA, BOB = an_actor(), an_actor()
 ADAS_KEY = Actor(ActorKind.API_KEY, id=uuid7(), user_id=ADA.user_id)
+ADAS_KEY_ALONE = Actor(ActorKind.API_KEY, id=ADAS_KEY.id)
 SERVICE = Actor(ActorKind.API_KEY, id=uuid7())
 OTHER_SERVICE = Actor(ActorKind.API_KEY, id=uuid7())
 MANAGER = an_actor(MANAGE)
@@ -80,7 +81,7 @@ async def test_a_task_is_seen_by_its_own_and_by_managers(
 ) -> None:
     """Its person, who asked itself where there is no person, and who manages tasks; each way of looking agrees."""
     task_id = await ordered_by(sql, requester)
-    for viewer in (ADA, ADAS_KEY, BOB, SERVICE, OTHER_SERVICE, MANAGER, PRODUCER, SYSTEM):
+    for viewer in (ADA, ADAS_KEY, ADAS_KEY_ALONE, BOB, SERVICE, OTHER_SERVICE, MANAGER, PRODUCER, SYSTEM):
         listed, _ = await page(shown, viewer)
         if viewer in viewers:
             assert (await one(shown, viewer, task_id))["id"] == str(task_id)

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from getpass import getpass
 
 import uvloop
 from pydantic import ValidationError
@@ -46,9 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="parlor", description="Accounts, parties, chats and background tasks."
-    )
+    parser = argparse.ArgumentParser(prog="parlor", description="Accounts with roles, and background tasks.")
     commands = parser.add_subparsers(required=True, metavar="command")
     _add(commands, "up", _up, "everything in one process, with a PostgreSQL of its own", _address)
     _add(commands, "serve", _serve, "the HTTP API on real servers", _address)
@@ -78,7 +77,7 @@ def _add(
 
 def _address(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"))
-    parser.add_argument("--port", type=int, default=int(os.environ.get("PORT") or 8000))
+    parser.add_argument("--port", type=int, default=os.environ.get("PORT") or "8000")
 
 
 def _worker_options(parser: argparse.ArgumentParser) -> None:
@@ -89,7 +88,7 @@ def _worker_options(parser: argparse.ArgumentParser) -> None:
 def _account(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--email", required=True)
     parser.add_argument(
-        "--password-stdin", action="store_true", required=True, help="the password is read from stdin"
+        "--password-stdin", action="store_true", help="read the password from stdin, and do not ask for it"
     )
 
 
@@ -124,7 +123,7 @@ def _check(_: argparse.Namespace, settings: Settings) -> int:
 
 
 def _create_admin(given: argparse.Namespace, settings: Settings) -> None:
-    password = sys.stdin.readline().rstrip("\n")
+    password = _password(given)
     asyncio.run(
         _on_database(
             settings,
@@ -136,12 +135,16 @@ def _create_admin(given: argparse.Namespace, settings: Settings) -> None:
 
 
 def _reset_password(given: argparse.Namespace, settings: Settings) -> None:
-    password = sys.stdin.readline().rstrip("\n")
+    password = _password(given)
     asyncio.run(
         _on_database(
             settings, lambda container: container.command(ResetPassword)(email=given.email, password=password)
         )
     )
+
+
+def _password(given: argparse.Namespace) -> str:
+    return sys.stdin.readline().rstrip("\n") if given.password_stdin else getpass()
 
 
 async def _on_database(settings: Settings, act: Callable[[Container], Awaitable[object]]) -> None:

@@ -6,9 +6,12 @@ from uuid import UUID
 
 import asyncpg
 import orjson
+import structlog
 
 from parlor.adapters.sql.driver import ConnectionPool, PooledConnection, RawConnection
-from parlor.adapters.sql.errors import PoolExhausted, translating
+from parlor.adapters.sql.errors import AWAY, PoolExhausted, translating
+
+log = structlog.get_logger()
 
 ACQUIRE_S = 2.0
 CONNECT_S = 3.0
@@ -69,13 +72,12 @@ class Database:
             raise PoolExhausted from error
 
     async def release(self, session: PooledConnection) -> None:
-        """Take a connection back, and undo what it left open: asyncpg would too, but with an error in the log."""
+        """Take a connection back. One that broke is closed by the pool; what broke it has been told already."""
         assert self._pool is not None, "the database is not open"
         try:
-            if not session.is_closed() and session.is_in_transaction():
-                await session.execute("rollback")
-        finally:
             await self._pool.release(session)
+        except (*AWAY, asyncpg.InternalClientError) as error:
+            log.info("connection_dropped", error=type(error).__name__)
 
     async def ping(self) -> None:
         """Ask for an answer; raises DatabaseAway."""

@@ -26,7 +26,7 @@ class UniqueKeyTaken(Conflict):
 
 
 class TaskStatus(StrEnum):
-    """Where a task stands: `tasks.md` draws the arrows."""
+    """Where a task stands: scheduled → queued → running → one of the ends; back to scheduled for another attempt."""
 
     SCHEDULED = "scheduled"
     QUEUED = "queued"

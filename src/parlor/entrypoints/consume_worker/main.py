@@ -24,7 +24,7 @@ from parlor.entrypoints.consume_worker.timers import Timers
 from parlor.entrypoints.http.errors import install_error_handlers
 from parlor.entrypoints.http.health import health_routes
 from parlor.entrypoints.http.middleware import Edge
-from parlor.entrypoints.http.server import bind, make_server
+from parlor.entrypoints.http.server import bind, make_server, serve_quietly
 
 log = structlog.get_logger()
 
@@ -88,10 +88,7 @@ async def running(
 async def work(settings: Settings, *, consume: bool = True, relay: bool = True, timers: bool = True) -> None:
     """Work until a signal comes, or a part breaks: then the process ends, and its supervisor starts a new one."""
     container = make_container(settings, mode=Mode.SERVICES, role=Role.WORKER if consume else Role.RELAY)
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+    stopping = told_to_stop()
     async with _health_page(container):
         await container.start()
         try:
@@ -114,6 +111,14 @@ async def _letters(container: Container) -> AsyncIterator[None]:
         yield
     finally:
         await intake.close()
+
+
+def told_to_stop() -> asyncio.Event:
+    """Give an event that SIGTERM and SIGINT set."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    return stopping
 
 
 async def watch(parts: Sequence[Part], stopping: asyncio.Event) -> None:
@@ -141,8 +146,8 @@ async def _health_page(container: Container) -> AsyncIterator[None]:
     app.add_middleware(Edge, settings=settings)
     install_error_handlers(app)
     server = make_server(app, settings)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]  # the worker has its own
-    page = asyncio.create_task(server._serve(sockets=[bind("0.0.0.0", settings.worker_port)]))  # noqa: S104, SLF001 - for probes from outside; without uvicorn's own signal handlers
+    listener = bind("0.0.0.0", settings.worker_port)  # noqa: S104 - for probes from outside
+    page = asyncio.create_task(serve_quietly(server, [listener]))
     try:
         yield
     finally:

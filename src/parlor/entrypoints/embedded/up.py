@@ -16,10 +16,10 @@ from parlor.core.identity.model import EmailTaken
 from parlor.core.identity.use_cases import Register
 from parlor.core.shared.bus import MessageBus
 from parlor.core.tasks.ports import Upkeep
-from parlor.entrypoints.consume_worker.main import running, watch
+from parlor.entrypoints.consume_worker.main import running, told_to_stop, watch
 from parlor.entrypoints.embedded.postgres import AlreadyRunning, EmbeddedPostgres
 from parlor.entrypoints.http.app import make_app
-from parlor.entrypoints.http.server import make_server
+from parlor.entrypoints.http.server import make_server, serve_quietly
 
 log = structlog.get_logger()
 
@@ -29,6 +29,7 @@ ADMIN_ROLES = frozenset({"admin", "user"})
 
 async def up(settings: Settings, listener: socket.socket) -> None:
     """Run everything until a signal comes."""
+    stopping = told_to_stop()
     async with AsyncExitStack() as stack:
         settings = await with_database(settings, stack)
         container = make_container(settings, mode=Mode.EMBEDDED, role=Role.API)
@@ -39,8 +40,7 @@ async def up(settings: Settings, listener: socket.socket) -> None:
         parts = await stack.enter_async_context(running(container, consume=True, relay=True, timers=True))
         server = make_server(make_app(container, owns_container=False), settings)
         await _greet(container, listener)
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        stopping = asyncio.Event()
+        serving = asyncio.create_task(serve_quietly(server, [listener]))
         serving.add_done_callback(lambda _: stopping.set())
         try:
             await watch(parts, stopping)

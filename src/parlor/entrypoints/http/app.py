@@ -16,7 +16,7 @@ from parlor.entrypoints.http.middleware import Edge
 from parlor.entrypoints.http.openapi import install_openapi
 from parlor.entrypoints.http.tasks import task_routes
 
-DESCRIPTION = "Accounts, parties, chats and background tasks. Errors are RFC 9457 problems; times are UTC."
+DESCRIPTION = "Accounts with roles, and background tasks. Errors are RFC 9457 problems; times are UTC."
 
 
 def make_app(container: Container, *, owns_container: bool = True) -> FastAPI:

@@ -153,6 +153,15 @@ def make_server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
     return uvicorn.Server(uvicorn.Config(app, **options))
 
 
+async def serve_quietly(server: uvicorn.Server, sockets: Sequence[socket.socket]) -> None:
+    """Serve until `should_exit`, and leave the process's signals alone.
+
+    uvicorn's own `serve` takes them over, and when it is done raises them again: that would end a process which
+    still has something to put in order.
+    """
+    await server._serve(list(sockets))  # noqa: SLF001 - `serve` is this, inside the capture of signals
+
+
 def serve(
     app: ASGIApp, host: str, port: int, settings: Settings, sockets: Sequence[socket.socket] | None = None
 ) -> None:
