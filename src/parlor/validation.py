@@ -48,6 +48,7 @@ OWN_WORDS: Mapping[str, str] = {
     "number_too_large": "This number is outside what this server can hold.",
     "invalid_time": "This must be a time as in RFC 3339.",
     "time_zone_needed": "This time needs its zone: an offset, or Z.",
+    "too_long_ago": "This lies too far in the past.",
     "too_far_ahead": "This lies too far in the future.",
     "invalid_value": "This value cannot be taken.",
 }

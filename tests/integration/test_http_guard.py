@@ -91,6 +91,7 @@ async def test_what_is_not_public_is_blocked(host: str) -> None:
     "url",
     [
         "file:///etc/passwd",
+        "http://xn--/",
         "file://localhost/etc/passwd",
         "ftp://127.0.0.1/",
         "gopher://127.0.0.1/",

@@ -17,20 +17,15 @@ from pydantic import (
     create_model,
 )
 
-from parlor.core.shared.errors import Flaw, Invalid
+from parlor.core.shared.errors import Flaw
 from parlor.core.shared.rules import Length, Pattern, Range, Secret
+from parlor.core.tasks.kinds import InvalidPayload
 from parlor.core.tasks.ports import AnyHandler, Checked
 from parlor.validation import flaws_of
 
 MEMBER = "field_"
 NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")  # an escape, not an escaped backslash before u0000
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class InvalidPayload(Invalid):
-    """The payload is not what this kind of task takes."""
-
-    code = "invalid_payload"
 
 
 @dataclass(frozen=True, slots=True)

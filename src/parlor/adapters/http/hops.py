@@ -81,9 +81,10 @@ def _stripped(hop: Hop) -> Hop:
 def _destination(base: httpx.URL | None, text: str) -> httpx.URL:
     try:
         url = httpx.URL(text) if base is None else base.join(text)
+        host = url.host  # decodes an international name, and fails where it is none
     except (httpx.InvalidURL, ValueError) as error:
         raise DestinationBlocked(BLOCKED) from error
-    if url.scheme not in {"http", "https"} or not url.host or not 0 < _port(url) < 1 << 16:
+    if url.scheme not in {"http", "https"} or not host or not 0 < _port(url) < 1 << 16:
         raise DestinationBlocked(BLOCKED)
     return url
 

@@ -76,7 +76,7 @@ class Database:
         assert self._pool is not None, "the database is not open"
         try:
             await self._pool.release(session)
-        except (*AWAY, asyncpg.InternalClientError) as error:
+        except AWAY as error:
             log.info("connection_dropped", error=type(error).__name__)
 
     async def ping(self) -> None:

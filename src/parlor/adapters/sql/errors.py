@@ -26,6 +26,7 @@ BY_CONSTRAINT: Mapping[str | None, type[ParlorError]] = {"uq_users_email_key": E
 AWAY = (
     OSError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that the server is ending, used before its socket is closed
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,

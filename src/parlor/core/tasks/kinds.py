@@ -14,6 +14,12 @@ class UnknownKind(Invalid):
     code = "unknown_kind"
 
 
+class InvalidPayload(Invalid):
+    """The payload is not what this kind of task takes."""
+
+    code = "invalid_payload"
+
+
 @dataclass(frozen=True, slots=True)
 class Kinds:
     """Every kind that this installation can run."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -16,6 +16,7 @@ MAX_ATTEMPTS = (1, 100)
 TIMEOUT_S = (1, 86_400)
 UNIQUE_KEY_LENGTH = (1, 128)
 MAX_RESULT_BYTES = 256 * 1024
+EARLIEST_RUN_AT = datetime(1970, 1, 1, tzinfo=UTC)
 FARTHEST_RUN_AT = timedelta(days=5 * 366)
 
 

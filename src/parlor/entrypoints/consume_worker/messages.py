@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from parlor.core.shared.bus import Delivery
 from parlor.core.shared.ids import TaskId, UserId
 from parlor.core.tasks.foreign import ForeignOrder, Refused
-from parlor.core.tasks.model import FARTHEST_RUN_AT, MAX_ATTEMPTS, TIMEOUT_S, Order, Priority
+from parlor.core.tasks.model import EARLIEST_RUN_AT, FARTHEST_RUN_AT, MAX_ATTEMPTS, TIMEOUT_S, Order, Priority
 
 MAX_BODY_BYTES = 1024 * 1024
 MOST_NESTED = 64
@@ -144,6 +144,8 @@ def _checked_moment(moment: datetime | None) -> datetime | None:
         in_utc = moment.astimezone(UTC)
     except OverflowError as error:
         raise Refused("invalid_message", "run_at is out of range.") from error
+    if in_utc < EARLIEST_RUN_AT:
+        raise Refused("invalid_message", "run_at is too long ago.")
     if in_utc - datetime.now(UTC) > FARTHEST_RUN_AT:
         raise Refused("invalid_message", f"run_at is more than {FARTHEST_RUN_AT.days} days ahead.")
     return in_utc

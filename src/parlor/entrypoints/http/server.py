@@ -141,6 +141,7 @@ def make_server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
     limited = type("Protocol", (HeadTimeoutProtocol,), fields)
     options: dict[str, Any] = {
         "http": limited,
+        "ws": "none",  # no route upgrades: who asks for it gets the answer of any other request
         "loop": "none" if sys.platform == "win32" else "uvloop",
         "lifespan": "on",
         "log_config": None,

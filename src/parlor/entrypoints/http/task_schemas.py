@@ -1,7 +1,7 @@
 """Tasks on the wire: an order as a client sends it, and what clients get to see."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, Field
@@ -10,6 +10,7 @@ from parlor.core.shared.actor import ActorKind
 from parlor.core.shared.clock import system_clock
 from parlor.core.tasks.kinds import Kinds
 from parlor.core.tasks.model import (
+    EARLIEST_RUN_AT,
     FARTHEST_RUN_AT,
     MAX_ATTEMPTS,
     TIMEOUT_S,
@@ -24,6 +25,8 @@ KIND_LENGTH = (1, 128)
 
 
 def _not_too_far(moment: datetime) -> datetime:
+    if moment < EARLIEST_RUN_AT:
+        raise refused("too_long_ago")
     if moment - system_clock() > FARTHEST_RUN_AT:
         raise refused("too_far_ahead")
     return moment
@@ -114,6 +117,7 @@ class DeadLetter(Shown):
     routing_key: str | None
     headers: dict[str, Any]
     body: str
+    body_encoding: Literal["utf-8", "base64"]
     content_type: str | None
     dead_at: ShownTime
     replayed_at: ShownTime | None

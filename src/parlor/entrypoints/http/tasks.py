@@ -13,7 +13,7 @@ from parlor.core.shared.actor import Actor
 from parlor.core.shared.errors import IdempotencyInProgress, IdempotencyKeyReused
 from parlor.core.shared.ids import TaskId
 from parlor.core.shared.paging import DEFAULT_LIMIT
-from parlor.core.tasks.kinds import Kinds, UnknownKind
+from parlor.core.tasks.kinds import InvalidPayload, Kinds, UnknownKind
 from parlor.core.tasks.model import TaskStatus, UniqueKeyTaken
 from parlor.core.tasks.ports import TaskViews
 from parlor.core.tasks.use_cases import Enqueued, EnqueueTask
@@ -44,6 +44,7 @@ Wait = Annotated[int, Query(ge=0, le=LONGEST_WAIT_S, description="Seconds to wai
 ORDER_EXTRA = needs(
     "tasks:create",
     UnknownKind,
+    InvalidPayload,
     UniqueKeyTaken,
     IdempotencyKeyReused,
     IdempotencyInProgress,
