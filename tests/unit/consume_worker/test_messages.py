@@ -221,3 +221,8 @@ def test_whatever_bytes_come_they_are_read_or_refused(body: bytes, message_id: s
 
 def test_an_id_is_read_in_any_spelling() -> None:
     assert read_order(a_body(), message_id=str(ID).upper()).id == UUID(str(ID))
+
+
+def test_a_moment_before_1970_is_refused() -> None:
+    assert reason_of(a_body(run_at="0001-01-01T00:00:00Z")) == "invalid_message"
+    assert read_order(a_body(run_at="1970-01-01T00:00:00Z")).order.run_at == datetime(1970, 1, 1, tzinfo=UTC)

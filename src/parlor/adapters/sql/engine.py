@@ -44,7 +44,7 @@ class Database:
             command_timeout=30,
             server_settings={**LIMITS, "application_name": self._name},
             init=_set_codecs,
-            reset=_end_transaction,
+            reset=_keep_settings,
         )
 
     async def close(self) -> None:
@@ -75,7 +75,10 @@ class Database:
         """Take a connection back. One that broke is closed by the pool; what broke it has been told already."""
         assert self._pool is not None, "the database is not open"
         try:
-            await self._pool.release(session)
+            try:
+                await _end_transaction(session)
+            finally:
+                await self._pool.release(session)
         except AWAY as error:
             log.info("connection_dropped", error=type(error).__name__)
 
@@ -95,10 +98,14 @@ async def _set_codecs(connection: RawConnection) -> None:
     )
 
 
-async def _end_transaction(connection: RawConnection) -> None:
-    """Leave nothing open. The usual reset would cost each use a round trip, for settings that we never change."""
-    if connection.is_in_transaction():
-        await connection.execute("rollback")
+async def _end_transaction(session: PooledConnection) -> None:
+    """Leave nothing open. The pool would see to that too, but as a mistake of ours that it logs."""
+    if not session.is_closed() and session.is_in_transaction():
+        await session.execute("rollback")
+
+
+async def _keep_settings(connection: RawConnection) -> None:
+    """Do nothing: the usual reset would cost each use a round trip, for settings that we never change."""
 
 
 def _id_bytes(value: UUID | str) -> bytes:

@@ -50,9 +50,7 @@ _TASK = json_object(
 _BASE64 = "translate(encode(body, 'base64'), E'\\n', '')"  # on one line: strict decoders refuse more
 _LETTER = json_object(
     _same("id", "reason", "detail", "message_id", "routing_key", "headers")
-    | {
-        "body": "case when is_text then convert_from(body, 'UTF8') else translate(encode(body, 'base64'), E'\\n', '') end"
-    }
+    | {"body": f"case when is_text then convert_from(body, 'UTF8') else {_BASE64} end"}
     | {"body_encoding": "case when is_text then 'utf-8' else 'base64' end", "content_type": "content_type"}
     | {name: moment(name) for name in ("dead_at", "replayed_at")}
 )
