@@ -12,6 +12,7 @@ from parlor.adapters.sql.work import Hints, Reactions, SqlWork
 from parlor.core.identity.ports import UserChanges
 from parlor.core.shared.errors import Contended
 from parlor.core.shared.ids import TaskId
+from parlor.core.tasks.events import TaskFailed, TaskSucceeded
 from parlor.core.tasks.model import Attempt, Ending, Failed, Postponed, Priority, Progress, Succeeded, Task
 from parlor.core.tasks.ports import FinishingWork
 
@@ -72,7 +73,9 @@ with ended as (
     returning t.id, t.kind, t.status, t.version, t.traceparent, t.error),
 told as (
     insert into event_outbox (lane, event_id, name, version, subject, sequence, traceparent, body)
-    select {LANE.format("id")}, gen_random_uuid(), 'tasks.task_' || status, 1, id, version, traceparent,
+    select {LANE.format("id")}, gen_random_uuid(),
+           case status when 'succeeded' then '{TaskSucceeded.name}' else '{TaskFailed.name}' end, 1, id, version,
+           traceparent,
            jsonb_build_object('task_id', id, 'kind', kind)
            || case status when 'failed' then jsonb_build_object('code', error -> 'code') else '{{}}' end
       from ended where status in ('succeeded', 'failed'))

@@ -11,6 +11,7 @@ from parlor.adapters.sql.runs import LANE
 from parlor.adapters.sql.tasks import NOBODY, UNLESS_WAITING
 from parlor.adapters.sql.work import Hints
 from parlor.core.shared.ids import TaskId, uuid7
+from parlor.core.tasks.events import TaskFailed
 from parlor.core.tasks.model import DeadLetter
 from parlor.core.tasks.ports import Reaped
 
@@ -48,7 +49,7 @@ reaped as (
 sent as ({_OUTBOX} from reaped where status = 'queued' {UNLESS_WAITING}),
 told as (
     insert into event_outbox (lane, event_id, name, version, subject, sequence, traceparent, body)
-    select {LANE.format("id")}, gen_random_uuid(), 'tasks.task_failed', 1, id, version, traceparent,
+    select {LANE.format("id")}, gen_random_uuid(), '{TaskFailed.name}', 1, id, version, traceparent,
            jsonb_build_object('task_id', id, 'kind', kind, 'code', error -> 'code')
       from reaped where status = 'failed')
 select count(*) filter (where status = 'queued') as put_back, count(*) filter (where status = 'failed') as given_up
