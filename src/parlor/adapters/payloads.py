@@ -58,7 +58,7 @@ class PydanticPayloads:
 
     def result_json(self, kind: str, result: object) -> str:
         """Write a result; jsonb takes no NUL, so one is refused here."""
-        written: bytes = self._shapes[kind].result.dump_json(result)
+        written: bytes = self._shapes[kind].result.dump_json(result, warnings="error")
         if NUL.search(written):
             raise ValueError("a result holds a NUL character")
         return written.decode()

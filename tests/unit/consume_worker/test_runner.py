@@ -435,3 +435,17 @@ async def test_a_loop_that_breaks_is_a_failed_runner(monkeypatch: pytest.MonkeyP
     worker.runner.start()
     await eventually(lambda: isinstance(worker.runner.failed(), ZeroDivisionError))
     await worker.runner.stop(drain_s=0)
+
+
+async def test_a_task_claimed_again_ends_the_older_run_and_settles_both(make: Make) -> None:
+    """A worker that froze past its lease may be dealt its own task again."""
+    gate = Gate()
+    worker = make(gate)
+    task_id = worker.deliver()
+    await gate.entered.wait()
+    worker.runs.queue(an_attempt(task_id=task_id, attempt=2, fence=2))
+    worker.inbox.put(a_due_delivery(task_id))
+    await eventually(lambda: gate.cancelled == 1)
+    gate.go.set()
+    await eventually(lambda: len(worker.inbox.acknowledged) == 2)
+    assert worker.runs.ended[task_id].fence == 2

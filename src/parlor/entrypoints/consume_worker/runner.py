@@ -1,7 +1,7 @@
 """Deliveries become runs: claimed in batches, run under their leases, ended in batches, then acknowledged."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -25,6 +25,7 @@ log = structlog.get_logger()
 MOST_IN_A_BATCH = 250
 PROGRESS_EVERY_S = 0.25
 LONG_S = 60
+GIVE_UP_S = 5.0
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.05, 2.0
 
 AnswerT = TypeVar("AnswerT")
@@ -65,6 +66,8 @@ class Runner:
         self._news: dict[TaskId, tuple[int, Progress]] = {}
         self._ended = asyncio.Event()
         self._freed = asyncio.Event()
+        self._storing = asyncio.Lock()
+        self._beginning: asyncio.Task[None] | None = None
         self._loops: list[asyncio.Task[None]] = []
 
     @property
@@ -85,12 +88,13 @@ class Runner:
         """Take no more, wait for what runs, then give back what still does, its attempt unspent."""
         await self._inbox.pause()
         self._loops[0].cancel()
+        if self._beginning is not None:
+            await asyncio.wait([self._beginning], timeout=max(drain_s, GIVE_UP_S))
         jobs = [run.job for run in self._held.values() if run.job is not None]
         if jobs:
             await asyncio.wait(jobs, timeout=drain_s)
         await self._give_back()
-        while self._endings:
-            await self._store_batch()
+        await self._store_the_rest()
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
@@ -105,8 +109,26 @@ class Runner:
         ended = {ending.task_id for ending in self._endings}
         left = [run for run in left if run.attempt.task_id in self._held.keys() - ended]
         if left:
-            await self._runs.give_back({run.attempt.task_id: run.attempt.fence for run in left})
-            await self._settle([run.attempt.task_id for run in left])
+            held = {run.attempt.task_id: run.attempt.fence for run in left}
+            await self._returned(held)
+            await self._settle(held)
+
+    async def _store_the_rest(self) -> None:
+        """Store what has ended; where the database stays away, those runs are lost, and run again."""
+        try:
+            async with asyncio.timeout(GIVE_UP_S):
+                while self._endings:
+                    await self._store_batch()
+        except TimeoutError:
+            log.warning("not_stored", endings=len(self._endings))
+
+    async def _returned(self, held: Mapping[TaskId, int]) -> None:
+        """Give the tasks back; where the database stays away, their leases end and the reaper does it."""
+        try:
+            async with asyncio.timeout(GIVE_UP_S):
+                await _patiently(partial(self._runs.give_back, held))
+        except TimeoutError:
+            log.warning("not_given_back", tasks=len(held))
 
     async def _take(self) -> None:
         while True:
@@ -114,7 +136,9 @@ class Runner:
                 self._freed.clear()
                 await self._freed.wait()
             deliveries = await self._inbox.take(self._slots - len(self._held))
-            await self._begin(deliveries)
+            # Whole, also when a shutdown comes: what was claimed must be run, or given back.
+            self._beginning = asyncio.create_task(self._begin(deliveries))
+            await asyncio.shield(self._beginning)
 
     async def _begin(self, deliveries: Sequence[Delivery]) -> None:
         known: dict[TaskId, Delivery] = {}
@@ -144,6 +168,7 @@ class Runner:
         attempts = await self._claimed(rows, born, known) if known else []
         for attempt in attempts:
             delivery = known.pop(attempt.task_id)
+            await self._supersede(attempt.task_id)
             if (
                 attempt.timeout_s > LONG_S
             ):  # the lease is its durability, so the broker's own timeout never matters
@@ -170,6 +195,14 @@ class Runner:
                 )
         return attempts
 
+    async def _supersede(self, task_id: TaskId) -> None:
+        """End an older run of ours of the same task: its lease was lost, or we could not have claimed it again."""
+        older = self._held.get(task_id)
+        if older is not None:
+            if older.job is not None:
+                older.job.cancel()
+            await self._settle({task_id: older.attempt.fence})
+
     def _start(self, attempt: Attempt, delivery: Delivery | None) -> None:
         run = self._held[attempt.task_id] = Run(attempt, delivery)
         run.job = asyncio.create_task(self._run(attempt))
@@ -181,7 +214,7 @@ class Runner:
             if context.opened and isinstance(ending, Succeeded):
                 await context.commit_with(ending)
                 await self._tell([attempt.task_id])
-                await self._settle([attempt.task_id])
+                await self._settle({attempt.task_id: attempt.fence})
                 return
             await context.abandon()
         except asyncio.CancelledError:
@@ -206,12 +239,17 @@ class Runner:
                 await self._store_batch()
 
     async def _store_batch(self) -> None:
-        batch = self._endings[:MOST_IN_A_BATCH]
+        async with self._storing:  # a shutdown stores too
+            await self._store(self._endings[:MOST_IN_A_BATCH])
+
+    async def _store(self, batch: Sequence[Ending]) -> None:
+        if not batch:
+            return
         for ending in batch:
             self._news.pop(ending.task_id, None)
         accepted = await self._finished(batch)
         del self._endings[: len(batch)]
-        await self._settle([ending.task_id for ending in batch])
+        await self._settle({ending.task_id: ending.fence for ending in batch})
         await self._tell(
             [one.task_id for one in batch if one.task_id in accepted and not isinstance(one, Postponed)]
         )
@@ -236,10 +274,15 @@ class Runner:
         if ended:
             await self._feed.publish(ENDED_CHANNEL, ended_message(ended))
 
-    async def _settle(self, task_ids: Sequence[TaskId]) -> None:
-        runs = [self._held.pop(task_id) for task_id in task_ids if task_id in self._held]
+    async def _settle(self, ended: Mapping[TaskId, int]) -> None:
+        """Let go of the runs under these fences: the same task may be held again, under a newer one."""
+        runs = [self._held.pop(task_id) for task_id, fence in ended.items() if self._holds(task_id, fence)]
         self._freed.set()
         await self._inbox.acknowledge([run.delivery for run in runs if run.delivery is not None])
+
+    def _holds(self, task_id: TaskId, fence: int) -> bool:
+        run = self._held.get(task_id)
+        return run is not None and run.attempt.fence == fence
 
     async def _renew(self) -> None:
         """Keep the leases of all that runs; what is no longer ours is cancelled, and its end would be refused."""
@@ -253,16 +296,23 @@ class Runner:
             except (Unavailable, Contended) as error:
                 log.warning("renewal_failed", error=type(error).__name__, held=len(held))
                 continue
-            await self._let_go(held.keys() - ours)
+            await self._let_go({task_id: fence for task_id, fence in held.items() if task_id not in ours})
 
-    async def _let_go(self, lost: set[TaskId]) -> None:
-        ending = {one.task_id for one in self._endings}
-        for task_id in lost - ending:
+    async def _let_go(self, lost: Mapping[TaskId, int]) -> None:
+        ending = {(one.task_id, one.fence) for one in self._endings}
+        for task_id, fence in lost.items():
             run = self._held.get(task_id)
-            if run is not None and run.job is not None and not run.job.done():
+            if (
+                not self._holds(task_id, fence)
+                or (task_id, fence) in ending
+                or run is None
+                or run.job is None
+            ):
+                continue
+            if not run.job.done():
                 log.warning("lease_lost", task_id=str(task_id), kind=run.attempt.kind)
                 run.job.cancel()
-                await self._settle([task_id])
+                await self._settle({task_id: fence})
 
     async def _store_progress(self) -> None:
         while True:
