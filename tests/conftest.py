@@ -1,6 +1,7 @@
 """Real servers for whoever asks: PostgreSQL as a fresh migrated copy a test, Redis, RabbitMQ."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -18,6 +19,8 @@ from tests.waiting import PATIENCE_S
 
 
 def pytest_configure() -> None:
+    # A shell that starts a run in the background has Ctrl-C ignored, and what we start would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     session.open_session()
 
 

@@ -173,7 +173,7 @@ async def test_a_lock_file_with_the_number_of_a_stranger_is_stale(data_dir: Path
     async with EmbeddedPostgres(data_dir):
         assert stranger.poll() is None
     stranger.kill()
-    stranger.wait()
+    stranger.wait(60)
 
 
 async def test_a_server_that_outlived_its_owner_is_stopped_first(data_dir: Path) -> None:
@@ -181,7 +181,7 @@ async def test_a_server_that_outlived_its_owner_is_stopped_first(data_dir: Path)
     with owner_of(data_dir, "outlived") as (owner, pid, url):
         await write_row(url)
         owner.kill()
-        owner.wait()
+        owner.wait(60)
         assert is_listening(url)
         postgres = EmbeddedPostgres(data_dir)
         async with postgres as new_url:
@@ -196,7 +196,7 @@ async def test_ctrl_c_is_answered_by_the_owner_who_stops_the_server(data_dir: Pa
     with owner_of(data_dir) as (owner, pid, url):
         assert os.getpgid(pid) != os.getpgid(owner.pid)
         os.killpg(owner.pid, signal.SIGINT)
-        owner.wait()
+        owner.wait(60)
         assert not is_listening(url)
     assert "database system is shut down" in (data_dir / "server.log").read_text()
 
