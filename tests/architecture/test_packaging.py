@@ -76,6 +76,7 @@ def test_an_installed_package_finds_its_newest_migration(unpacked: Path) -> None
     told = subprocess.run(
         [
             sys.executable,
+            "-B",  # leaves no bytecode among what the next test counts
             "-c",
             "from parlor.adapters.sql import schema; print(schema.__file__, schema.newest())",
         ],
