@@ -2,10 +2,9 @@
 
 import asyncio
 
+from parlor.core.shared.bus import FACTS_DUE, TASKS_DUE
 from parlor.core.shared.feed import Feed
 
-TASKS_DUE = "outbox.tasks"
-FACTS_DUE = "outbox.facts"
 SPACING_S = 0.005
 
 

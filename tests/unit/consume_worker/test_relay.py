@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from parlor.adapters.hints import FACTS_DUE, TASKS_DUE
-from parlor.core.shared.bus import DueTask, Fact, SendFacts, SendTasks
+from parlor.core.shared.bus import FACTS_DUE, TASKS_DUE, DueTask, Fact, SendFacts, SendTasks
 from parlor.core.shared.errors import DatabaseAway
 from parlor.core.tasks.model import Priority
 from parlor.entrypoints.consume_worker import relay as module

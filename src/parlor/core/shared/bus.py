@@ -8,6 +8,10 @@ from uuid import UUID
 
 from parlor.core.shared.ids import EventId, TaskId
 
+# The feed's channels for the hint that an outbox has something: writers speak, relays listen.
+TASKS_DUE = "outbox.tasks"
+FACTS_DUE = "outbox.facts"
+
 
 @dataclass(frozen=True, slots=True)
 class DueTask:

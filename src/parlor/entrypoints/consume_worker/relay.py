@@ -7,7 +7,7 @@ from functools import partial
 
 import structlog
 
-from parlor.core.shared.bus import MessageBus, Outboxes
+from parlor.core.shared.bus import FACTS_DUE, TASKS_DUE, MessageBus, Outboxes
 from parlor.core.shared.errors import Contended, ParlorError
 from parlor.core.shared.feed import Feed
 
@@ -18,7 +18,6 @@ POLL_S = 0.25
 AWAY_S = 1.0
 ROOM_AGE_S = 0.5
 GATHER_S = 0.02
-TASKS_DUE, FACTS_DUE = "outbox.tasks", "outbox.facts"
 
 
 @dataclass(slots=True)
