@@ -1,6 +1,7 @@
 """Port Tasks: one test body over memory and PostgreSQL."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import UTC, datetime
 
@@ -9,7 +10,7 @@ import pytest
 from parlor.core.shared.actor import ActorKind
 from parlor.core.shared.errors import Contended, NotFound
 from parlor.core.shared.ids import ScheduleId, TaskId, uuid7
-from parlor.core.tasks.model import Priority, Requester, Task, TaskStatus
+from parlor.core.tasks.model import Priority, Requester, Task, TaskStatus, UniqueKeyTaken
 from tests.builders import a_requester, a_task
 from tests.contract.backends import Backend
 from tests.fakes.clock import NOON
@@ -45,7 +46,8 @@ async def unless_live(backend: Backend, task: Task) -> TaskId:
     for _ in range(3):
         try:
             async with backend.work() as work:
-                return await work.tasks.add_unless_live(task)
+                (living,) = await work.tasks.add_unless_live([task])
+                return living.id
         except Contended:
             continue
     raise AssertionError
@@ -57,6 +59,7 @@ async def test_every_field_of_an_ordered_task_comes_back(backend: Backend) -> No
         payload={"text": "hi", "deep": [1, {"x": None}]},
         requested_by=Requester(ActorKind.API_KEY, id=uuid7(), user_id=a_requester().user_id),
         secrets={"password": "s"},
+        had_secrets=True,
         max_attempts=7,
         priority=Priority.HIGH,
         run_at=FAR,
@@ -139,7 +142,7 @@ async def test_a_rolled_back_task_is_not_there(backend: Backend) -> None:
     async def fail() -> None:
         async with backend.work() as work:
             await work.tasks.add(tasks[0])
-            await work.tasks.add_unless_live(tasks[1])
+            await work.tasks.add_unless_live([tasks[1]])
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -196,7 +199,7 @@ async def test_a_unique_key_that_is_rolled_back_is_free_for_who_waited(backend: 
 
     async def fail() -> None:
         async with backend.work() as work:
-            await work.tasks.add_unless_live(first)
+            await work.tasks.add_unless_live([first])
             waiting.append(asyncio.create_task(unless_live(backend, second)))
             done, _ = await asyncio.wait(waiting, timeout=0.05)
             assert not done
@@ -205,3 +208,72 @@ async def test_a_unique_key_that_is_rolled_back_is_free_for_who_waited(backend: 
     with pytest.raises(ZeroDivisionError):
         await fail()
     assert await waiting[0] == second.id
+
+
+def shown(task: Task) -> dict[str, object]:
+    return {field.name: getattr(task, field.name) for field in fields(Task)}
+
+
+async def saved(backend: Backend, task_id: TaskId, change: Callable[[Task], None]) -> Task:
+    async with backend.work() as work:
+        task = await work.tasks.get(task_id)
+        change(task)
+        await work.tasks.save(task)
+    return task
+
+
+async def test_a_cancelled_task_is_stored_as_ended(backend: Backend) -> None:
+    task = a_task(run_at=FAR, secrets={"password": "s"}, had_secrets=True, unique_key="one")
+    await added(backend, task)
+    given = await saved(backend, task.id, Task.cancel)
+    stored = await found(backend, task.id)
+    assert (stored.status, stored.secrets, stored.version) == (TaskStatus.CANCELLED, None, 2)
+    assert stored.version == given.version
+    assert stored.finished_at is not None
+    changed = {"status", "secrets", "version", "finished_at"}
+    before, after = shown(task), shown(stored)
+    assert {name for name, value in before.items() if after[name] != value} == changed
+
+
+async def test_a_retried_task_is_stored_as_new(backend: Backend) -> None:
+    task = a_task(run_at=FAR)
+    await added(backend, task)
+    await saved(backend, task.id, Task.cancel)
+    await saved(backend, task.id, Task.retry)
+    stored = await found(backend, task.id)
+    assert (stored.status, stored.version, stored.finished_at) == (TaskStatus.QUEUED, 3, None)
+    assert stored.run_at is not None
+    assert stored.run_at < FAR
+
+
+async def test_a_save_loses_against_one_in_between(backend: Backend) -> None:
+    task = a_task()
+    await added(backend, task)
+    stale = await found(backend, task.id)
+    await saved(backend, task.id, Task.cancel)
+    stale.cancel()
+    with pytest.raises(Contended):
+        async with backend.work() as work:
+            await work.tasks.save(stale)
+
+
+async def test_a_retried_task_does_not_stand_beside_a_live_twin(backend: Backend) -> None:
+    first, second = a_task(unique_key="one"), a_task(unique_key="one")
+    await added(backend, first)
+    await saved(backend, first.id, Task.cancel)
+    await added(backend, second)
+    with pytest.raises(UniqueKeyTaken):
+        await saved(backend, first.id, Task.retry)
+    assert (await found(backend, first.id)).status is TaskStatus.CANCELLED
+
+
+async def test_many_are_added_where_no_twin_lives(backend: Backend) -> None:
+    """Twins may live before the batch or within it."""
+    old, *new = (a_task(unique_key=key) for key in ("old", "new", "new", "old", None, None))
+    await added(backend, old)
+    async with backend.work() as work:
+        living = await work.tasks.add_unless_live(new)
+    assert [task.id for task in living] == [new[0].id, new[0].id, old.id, new[3].id, new[4].id]
+    assert (await found(backend, new[0].id)).unique_key == "new"
+    with pytest.raises(NotFound):
+        await found(backend, new[1].id)

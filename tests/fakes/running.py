@@ -161,8 +161,8 @@ class FakeFeed:
     def listen(self, channel: str, heard: Callable[[bytes], None]) -> Callable[[], None]:
         listening = self.listeners.setdefault(channel, [])
         listening.append(heard)
-        return lambda: listening.remove(heard)
+        return lambda: listening.remove(heard) if heard in listening else None
 
-    def say(self, channel: str) -> None:
+    def say(self, channel: str, message: bytes = b"") -> None:
         for heard in self.listeners.get(channel, []):
-            heard(b"")
+            heard(message)

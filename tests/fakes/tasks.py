@@ -7,12 +7,12 @@ from typing import Annotated, ClassVar
 
 from parlor.adapters.payloads import PydanticPayloads
 from parlor.core.shared.clock import Clock
-from parlor.core.shared.errors import NotFound
+from parlor.core.shared.errors import Contended, NotFound
 from parlor.core.shared.handling import Context
 from parlor.core.shared.ids import TaskId
 from parlor.core.shared.rules import Length, Secret
 from parlor.core.tasks.kinds import Kinds
-from parlor.core.tasks.model import Task, TaskStatus
+from parlor.core.tasks.model import Task, TaskStatus, UniqueKeyTaken
 
 
 @dataclass(slots=True)
@@ -37,18 +37,39 @@ class FakeTasks:
         task.created_at = now
         self._store.tasks[task.id] = deepcopy(task)
 
-    async def add_unless_live(self, task: Task) -> TaskId:
-        for other in self._store.tasks.values():
-            same = (other.kind, other.unique_key) == (task.kind, task.unique_key)
-            if same and task.unique_key is not None and not other.status.ended:
-                return other.id
-        await self.add(task)
-        return task.id
+    async def add_unless_live(self, added: Sequence[Task]) -> Sequence[Task]:
+        living: list[Task] = []
+        for task in added:
+            twin = self._twin(task)
+            if twin is None:
+                await self.add(task)
+            living.append(twin or task)
+        return living
+
+    def _twin(self, task: Task) -> Task | None:
+        if task.unique_key is None:
+            return None
+        others = (other for other in self._store.tasks.values() if other.id != task.id)
+        key = (task.kind, task.unique_key)
+        alike = (one for one in others if (one.kind, one.unique_key) == key and not one.status.ended)
+        return deepcopy(next(alike, None))
 
     async def get(self, task_id: TaskId) -> Task:
         if task_id not in self._store.tasks:
             raise NotFound
         return deepcopy(self._store.tasks[task_id])
+
+    async def save(self, task: Task) -> None:
+        if self._store.tasks[task.id].version != task.version:
+            raise Contended("tasks")
+        if not task.status.ended and self._twin(task) is not None:
+            raise UniqueKeyTaken
+        now = self._clock()
+        task.version += 1
+        stored = deepcopy(task)
+        stored.run_at = task.run_at or now
+        stored.finished_at = now if task.status.ended else None
+        self._store.tasks[task.id] = stored
 
 
 @dataclass(frozen=True, slots=True)

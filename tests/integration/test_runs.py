@@ -311,7 +311,8 @@ async def test_a_unique_key_is_held_until_the_end(sql: Sql) -> None:
     async def enqueue() -> tuple[TaskId, Task]:
         task = a_task(unique_key="once")
         async with sql.work() as work:
-            return await work.tasks.add_unless_live(task), task
+            (living,) = await work.tasks.add_unless_live([task])
+            return living.id, task
 
     living, first = await enqueue()
     assert living == first.id

@@ -11,12 +11,21 @@ import pytest
 from parlor.adapters.sql import views
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.upkeep import SqlDeadLetters
-from parlor.adapters.sql.views import MANAGE, SqlTaskViews
+from parlor.adapters.sql.views import SqlTaskViews
 from parlor.core.shared.actor import SYSTEM, Actor, ActorKind, PermissionMissing
 from parlor.core.shared.errors import NotFound
 from parlor.core.shared.ids import TaskId, uuid7
 from parlor.core.shared.paging import Key, PageRequest
-from parlor.core.tasks.model import DeadLetter, Failed, Progress, Requester, Succeeded, TaskError, TaskStatus
+from parlor.core.tasks.model import (
+    MANAGE,
+    DeadLetter,
+    Failed,
+    Progress,
+    Requester,
+    Succeeded,
+    TaskError,
+    TaskStatus,
+)
 from tests.builders import a_task, an_actor
 from tests.sql import Sql
 

@@ -13,11 +13,12 @@ from parlor.core.shared.bus import Delivery
 from parlor.core.shared.errors import Contended, DatabaseAway
 from parlor.core.shared.handling import Context, Fail
 from parlor.core.shared.ids import TaskId, UserId, uuid7
+from parlor.core.tasks.cancelling import CANCELLED_CHANNEL, cancelled_message
 from parlor.core.tasks.foreign import AdmitForeign, Producers
 from parlor.core.tasks.model import Failed, Postponed, Progress, Succeeded, Task
 from parlor.core.tasks.running import RunAttempt
 from parlor.core.tasks.waiting import ENDED_CHANNEL
-from parlor.entrypoints.consume_worker import runner as module
+from parlor.entrypoints.consume_worker import endings, patience
 from parlor.entrypoints.consume_worker.runner import Runner
 from tests.builders import a_delivery, a_due_delivery, an_attempt
 from tests.fakes.running import FakeFeed, FakeInbox, FakeRuns, Log
@@ -69,8 +70,8 @@ Make = Callable[..., Worker]
 
 @pytest.fixture
 async def make(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]:
-    monkeypatch.setattr(module, "PROGRESS_EVERY_S", 0.01)
-    monkeypatch.setattr(module, "FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr(endings, "PROGRESS_EVERY_S", 0.01)
+    monkeypatch.setattr(patience, "FIRST_WAIT_S", 0.001)
     made: list[Worker] = []
 
     def start(act: Act = echo, *, slots: int = 10) -> Worker:
@@ -223,6 +224,24 @@ async def test_a_lost_lease_cancels_its_handler_and_stores_nothing(make: Make) -
     await eventually(lambda: gate.inside == 2)
     worker.runs.lose(lost)
     await eventually(worker.settled(lost))
+    assert (gate.cancelled, worker.runner.running) == (1, 1)
+    gate.go.set()
+    await eventually(worker.settled(kept))
+    assert worker.runs.ended.keys() == {kept}
+
+
+async def test_a_hint_stops_the_run_that_it_names(make: Make) -> None:
+    """And no other run of the same task: it may run again before the hint arrives."""
+    gate = Gate()
+    worker = make(gate)
+    worker.runner._lease_s = 60
+    stopped, kept = worker.deliver(), worker.deliver()
+    await eventually(lambda: gate.inside == 2)
+    worker.feed.say(CANCELLED_CHANNEL, cancelled_message(kept, 7))
+    worker.feed.say(CANCELLED_CHANNEL, cancelled_message(TaskId(uuid7()), 1))
+    worker.feed.say(CANCELLED_CHANNEL, b"another version's words")
+    worker.feed.say(CANCELLED_CHANNEL, cancelled_message(stopped, 1))
+    await eventually(worker.settled(stopped))
     assert (gate.cancelled, worker.runner.running) == (1, 1)
     gate.go.set()
     await eventually(worker.settled(kept))

@@ -1,6 +1,7 @@
 """What stands behind the task routes in tests."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,10 @@ class FakeViews:
         if self.view is None:
             raise NotFound
         return self.view
+
+    async def some(self, viewer: Actor, task_ids: Sequence[TaskId]) -> bytes:
+        self.asked.append((viewer, task_ids))
+        return b'[{"id": 1}]'
 
     async def page(
         self, viewer: Actor, page: PageRequest, *, status: TaskStatus | None, kind: str | None

@@ -7,6 +7,7 @@ import asyncpg
 
 from parlor.core.identity.model import EmailTaken
 from parlor.core.shared.errors import Contended, DatabaseAway, LockTimeout, ParlorError, Unavailable
+from parlor.core.tasks.model import UniqueKeyTaken
 
 
 class DatabaseSlow(Unavailable):
@@ -21,7 +22,10 @@ class PoolExhausted(Unavailable):
     code = "database_busy"
 
 
-BY_CONSTRAINT: Mapping[str | None, type[ParlorError]] = {"uq_users_email_key": EmailTaken}
+BY_CONSTRAINT: Mapping[str | None, type[ParlorError]] = {
+    "uq_users_email_key": EmailTaken,
+    "uq_tasks_unique_key": UniqueKeyTaken,
+}
 
 AWAY = (
     OSError,

@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 import orjson
 from asyncpg import Record
 
+from parlor.adapters.sql.ends import told
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.tasks import GIVEN, NOBODY, STORED, UNLESS_WAITING, columns, requester
 from parlor.adapters.sql.work import Hints, Reactions, SqlWork
 from parlor.core.identity.ports import UserChanges
 from parlor.core.shared.errors import Contended
 from parlor.core.shared.ids import TaskId
-from parlor.core.tasks.events import TaskFailed, TaskSucceeded
 from parlor.core.tasks.model import Attempt, Ending, Failed, Postponed, Priority, Progress, Succeeded, Task
 from parlor.core.tasks.ports import FinishingWork
 
@@ -57,7 +57,6 @@ _REPORT = """
 update tasks t set progress = news.progress::jsonb, version = version + 1
   from unnest($1::uuid[], $2::bigint[], $3::text[]) as news (id, fence, progress)
  where t.id = news.id and t.fence = news.fence and t.status = 'running'"""
-LANE = "('x' || right({0}::text, 1))::bit(4)::int"
 _FINISH = f"""
 with ended as (
     update tasks t
@@ -71,14 +70,7 @@ with ended as (
            as e (id, fence, status, result, error, delay)
      where t.id = e.id and t.fence = e.fence and t.status = 'running'
     returning t.id, t.kind, t.status, t.version, t.traceparent, t.error),
-told as (
-    insert into event_outbox (lane, event_id, name, version, subject, sequence, traceparent, body)
-    select {LANE.format("id")}, gen_random_uuid(),
-           case status when 'succeeded' then '{TaskSucceeded.name}' else '{TaskFailed.name}' end, 1, id, version,
-           traceparent,
-           jsonb_build_object('task_id', id, 'kind', kind)
-           || case status when 'failed' then jsonb_build_object('code', error -> 'code') else '{{}}' end
-      from ended where status in ('succeeded', 'failed'))
+told as ({told("ended")})
 select id, status from ended"""
 _GIVE_BACK = f"""
 with back as (

@@ -1,6 +1,7 @@
 """Tasks in PostgreSQL, for commands."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Protocol
 
 import orjson
@@ -8,6 +9,7 @@ from asyncpg import Record
 from sqlalchemy import bindparam, select
 
 from parlor.adapters.sql.driver import PooledConnection
+from parlor.adapters.sql.ends import told
 from parlor.adapters.sql.statements import Statement
 from parlor.adapters.sql.tables import tasks
 from parlor.core.shared.actor import ActorKind
@@ -58,8 +60,28 @@ select id, status, run_at, created_at from stored"""
 _ADD = _adding(GIVEN)
 _ADD_ONE = _adding(GIVEN_ONE)
 _LIVING = """
-select id from tasks
- where kind = $1 and unique_key = $2 and status in ('scheduled', 'queued', 'running')"""
+select tasks.* from unnest($1::text[], $2::text[]) as twin (kind, unique_key)
+  join tasks using (kind, unique_key) where status in ('scheduled', 'queued', 'running')"""
+_SAVE = f"""
+with clock as materialized (select clock_timestamp() as moment),
+saved as (
+    update tasks
+       set status = $3, attempts = $4, result = $5, error = $6, progress = $7, secrets = $8, started_at = $9,
+           run_at = coalesce($10, moment),
+           queued_at = case when $3 = 'queued' then moment end,
+           finished_at = case when $3 in ('succeeded', 'failed', 'cancelled') then moment end,
+           lease_until = case when $3 = 'running' then lease_until end,
+           losses = case when $4 = 0 then 0 else losses end,
+           version = version + 1
+      from clock where id = $1 and version = $2
+    returning tasks.*),
+due as (
+    insert into task_outbox (task_id, queue, requester, traceparent)
+    select id, priority, coalesce(user_id, requester_id, {NOBODY}), traceparent from saved
+     where status = 'queued'
+    {UNLESS_WAITING}),
+told as ({told("saved")})
+select version from saved"""
 _GET = Statement(select(tasks).where(tasks.c.id == bindparam("id")).with_for_update(key_share=True))
 
 
@@ -76,20 +98,26 @@ class SqlTasks:
         self._work = work
         self.waiting: list[Task] = []
         self.made_due = False
+        self.told = False
 
     async def add(self, task: Task) -> None:
         """Keep it for the work's next statement, or its end."""
         self.waiting.append(task)
 
-    async def add_unless_live(self, task: Task) -> TaskId:
+    async def add_unless_live(self, added: Sequence[Task]) -> Sequence[Task]:
         """Insert, or answer who holds the unique key; one that ended in between makes the use case run again."""
         session = await self._work.session()
-        if await self._insert(session, [task]):
-            return task.id
-        living = await session.fetchval(_LIVING, task.kind, task.unique_key)
-        if living is None:
+        new = await self._insert(session, added)
+        twins = [task for task in added if task.id not in new]
+        if not twins:
+            return added
+        rows = await session.fetch(
+            _LIVING, [task.kind for task in twins], [task.unique_key for task in twins]
+        )
+        living = {(row["kind"], row["unique_key"]): _task(row) for row in rows}
+        if any((task.kind, task.unique_key) not in living for task in twins):
             raise Contended("uq_tasks_unique_key")
-        return TaskId(living)
+        return [task if task.id in new else living[task.kind, task.unique_key] for task in added]
 
     async def get(self, task_id: TaskId) -> Task:
         """Find and lock."""
@@ -98,13 +126,35 @@ class SqlTasks:
             raise NotFound
         return _task(row)
 
+    async def save(self, task: Task) -> None:
+        """Store under the version that was read."""
+        session = await self._work.session()
+        version = await session.fetchval(
+            _SAVE,
+            task.id,
+            task.version,
+            task.status,
+            task.attempts,
+            task.result,
+            task.error and asdict(task.error),
+            task.progress,
+            task.secrets,
+            task.started_at,
+            task.run_at,
+        )
+        if version is None:
+            raise Contended("tasks")
+        task.version = version
+        self.made_due |= task.status is TaskStatus.QUEUED
+        self.told |= task.status.ended
+
     async def flush(self, session: PooledConnection) -> None:
         """Write what waits."""
         if self.waiting:
             waiting, self.waiting = self.waiting, []
             await self._insert(session, waiting)
 
-    async def _insert(self, session: PooledConnection, added: Sequence[Task]) -> int:
+    async def _insert(self, session: PooledConnection, added: Sequence[Task]) -> set[TaskId]:
         if len(added) == 1:
             rows = await session.fetch(_ADD_ONE, *_values(added[0]))
         else:
@@ -118,7 +168,7 @@ class SqlTasks:
                 row["created_at"],
             )
             self.made_due |= task.status is TaskStatus.QUEUED
-        return len(rows)
+        return {TaskId(row["id"]) for row in rows}
 
 
 def columns(added: Sequence[Task]) -> tuple[list[object], ...]:
@@ -152,8 +202,9 @@ def requester(row: Record) -> Requester:
 
 def _task(row: Record) -> Task:
     same = (
-        "id", "kind", "payload", "secrets", "result", "attempts", "max_attempts", "progress", "run_at", "timeout_s",
-        "unique_key", "created_at", "started_at", "finished_at", "schedule_id", "traceparent", "fence", "version",
+        "id", "kind", "payload", "secrets", "had_secrets", "result", "attempts", "max_attempts", "progress", "run_at",
+        "timeout_s", "unique_key", "created_at", "started_at", "finished_at", "schedule_id", "traceparent", "fence",
+        "version",
     )  # fmt: skip
     return Task(
         **{name: row[name] for name in same},

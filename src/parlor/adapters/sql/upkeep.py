@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from parlor.adapters.sql import idempotency
+from parlor.adapters.sql.ends import told
 from parlor.adapters.sql.engine import Database
-from parlor.adapters.sql.runs import LANE
 from parlor.adapters.sql.tasks import NOBODY, UNLESS_WAITING
 from parlor.adapters.sql.work import Hints
 from parlor.core.shared.ids import TaskId, uuid7
-from parlor.core.tasks.events import TaskFailed
 from parlor.core.tasks.model import DeadLetter
 from parlor.core.tasks.ports import Reaped
 
@@ -47,11 +46,7 @@ reaped as (
            queued_at = case when hopeless then null else clock_timestamp() end
       from lost where t.id = lost.id returning t.*),
 sent as ({_OUTBOX} from reaped where status = 'queued' {UNLESS_WAITING}),
-told as (
-    insert into event_outbox (lane, event_id, name, version, subject, sequence, traceparent, body)
-    select {LANE.format("id")}, gen_random_uuid(), '{TaskFailed.name}', 1, id, version, traceparent,
-           jsonb_build_object('task_id', id, 'kind', kind, 'code', error -> 'code')
-      from reaped where status = 'failed')
+told as ({told("reaped")})
 select count(*) filter (where status = 'queued') as put_back, count(*) filter (where status = 'failed') as given_up
   from reaped"""
 

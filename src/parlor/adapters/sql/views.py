@@ -1,5 +1,6 @@
 """Rows as the JSON that clients get, written by PostgreSQL itself: no entity, no copy."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -10,9 +11,7 @@ from parlor.core.shared.actor import Actor
 from parlor.core.shared.errors import NotFound
 from parlor.core.shared.ids import TaskId
 from parlor.core.shared.paging import Key, Page, PageRequest
-from parlor.core.tasks.model import TaskStatus
-
-MANAGE = "tasks:manage"
+from parlor.core.tasks.model import MANAGE, TaskStatus
 
 
 def moment(column: str) -> str:
@@ -57,6 +56,9 @@ _LETTER = json_object(
 # The visibility is the WHERE: a manager, the person it is for, or the key or service that asked itself.
 _VISIBLE = "($1 or user_id = $2 or (user_id is null and requester_id = $3))"
 _ONE = f"select {_TASK}::text from tasks where {_VISIBLE} and id = $4"
+_SOME = f"""
+select '[' || coalesce(string_agg({_TASK}::text, ',' order by place), '') || ']' as items, count(*) as found
+  from unnest($4::uuid[]) with ordinality as asked (id, place) join tasks using (id) where {_VISIBLE}"""
 _ENDED = f"select status in ('succeeded', 'failed', 'cancelled') from tasks where {_VISIBLE} and id = $4"
 
 
@@ -86,6 +88,14 @@ class SqlTaskViews:
     async def one(self, viewer: Actor, task_id: TaskId) -> bytes:
         """Read one row as JSON."""
         return (await self._value(_ONE, viewer, task_id)).encode()
+
+    async def some(self, viewer: Actor, task_ids: Sequence[TaskId]) -> bytes:
+        """Read rows as a JSON array."""
+        async with self._database.session() as session:
+            row = await session.fetchrow(_SOME, *_viewer(viewer), task_ids)
+        if row is None or row["found"] != len(task_ids):
+            raise NotFound
+        return str(row["items"]).encode()
 
     async def ended(self, viewer: Actor, task_id: TaskId) -> bool:
         """Read whether it is over."""

@@ -151,7 +151,7 @@ class SqlWork:
     async def _follow_up(self) -> None:
         if self.tasks.made_due:
             self._hints.tasks_due()
-        if self._wrote_facts:
+        if self._wrote_facts or self.tasks.told:
             self._hints.facts_due()
         for call in self._after:
             try:

@@ -34,3 +34,17 @@ class TaskFailed(Event):
     def subject(self) -> UUID:
         """The task."""
         return self.task_id
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCancelled(Event):
+    """A task was ended before its time."""
+
+    name = "tasks.task_cancelled"
+    task_id: TaskId
+    kind: str
+
+    @property
+    def subject(self) -> UUID:
+        """The task."""
+        return self.task_id

@@ -1,6 +1,6 @@
 """Orders that reach us straight over the broker: who may, and why one is refused."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from parlor.core.shared.actor import ActorKind
 from parlor.core.shared.errors import Invalid
@@ -47,10 +47,9 @@ class AdmitForeign:
         order = foreign.order
         self._admit(order.kind)
         try:
-            checked = self.kinds.payloads.check(order.kind, order.payload)
+            order = self.kinds.checked(order)
         except Invalid as error:
             raise Refused("invalid_payload", _told(error)) from error
-        order = replace(order, payload=checked.payload, secrets=checked.secrets)
         return Task.ordered(foreign.id, order, self._requester(foreign))
 
     def _admit(self, kind: str) -> None:

@@ -1,10 +1,11 @@
 """The registry of kinds: which handler runs what, and who may ask for it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from parlor.core.shared.actor import Actor
 from parlor.core.shared.errors import Flaw, Invalid
+from parlor.core.tasks.model import Order
 from parlor.core.tasks.ports import AnyHandler, Checked, Payloads
 
 
@@ -46,6 +47,11 @@ class Kinds:
         """Raises UnknownKind, or Invalid with the payload's flaws."""
         self.handler(kind)
         return self.payloads.check(kind, payload)
+
+    def checked(self, order: Order) -> Order:
+        """Take the payload's secret fields apart; raises what `check` raises."""
+        checked = self.check(order.kind, order.payload)
+        return replace(order, payload=checked.payload, secrets=checked.secrets)
 
     def admit(self, actor: Actor, kind: str) -> None:
         """Raise PermissionMissing unless the actor may enqueue tasks, and this kind."""

@@ -12,6 +12,7 @@ from parlor.core.shared.ids import ScheduleId, TaskId, UserId
 
 JsonObject = Mapping[str, object]
 
+MANAGE = "tasks:manage"
 MAX_ATTEMPTS = (1, 100)
 TIMEOUT_S = (1, 86_400)
 UNIQUE_KEY_LENGTH = (1, 128)
@@ -24,6 +25,24 @@ class UniqueKeyTaken(Conflict):
     """A live task of somebody else has this unique key."""
 
     code = "unique_key_taken"
+
+
+class TaskEnded(Conflict):
+    """The task has ended already."""
+
+    code = "task_ended"
+
+
+class TaskNotFailed(Conflict):
+    """Only a task that failed or was cancelled can be run again."""
+
+    code = "task_not_failed"
+
+
+class PayloadDropped(Conflict):
+    """The secret fields of the payload were dropped when the task ended, so it cannot be run again."""
+
+    code = "payload_dropped"
 
 
 class TaskStatus(StrEnum):
@@ -70,6 +89,14 @@ class Requester:
         """Speak of the requester as an actor that holds no permission."""
         return Actor(kind=self.kind, id=self.id, user_id=self.user_id)
 
+    def shows_to(self, viewer: Actor) -> bool:
+        """Whether the viewer may see what was asked for: the person it is for, else the one who asked."""
+        if viewer.may(MANAGE):
+            return True
+        if self.user_id is not None:
+            return viewer.user_id == self.user_id
+        return self.id is not None and viewer.id == self.id
+
 
 @dataclass(frozen=True, slots=True)
 class TaskError:
@@ -108,6 +135,7 @@ class Task:
     requested_by: Requester
     status: TaskStatus = TaskStatus.QUEUED
     secrets: JsonObject | None = None
+    had_secrets: bool = False
     result: JsonObject | None = None
     error: TaskError | None = None
     attempts: int = 0
@@ -134,6 +162,7 @@ class Task:
             payload=order.payload,
             requested_by=requester,
             secrets=order.secrets,
+            had_secrets=order.secrets is not None,
             max_attempts=order.max_attempts,
             priority=order.priority,
             run_at=order.run_at,
@@ -141,6 +170,23 @@ class Task:
             unique_key=order.unique_key,
             traceparent=order.traceparent,
         )
+
+    def cancel(self) -> None:
+        """End it without a result; a handler that runs is told. Raises TaskEnded."""
+        if self.status.ended:
+            raise TaskEnded
+        self.status = TaskStatus.CANCELLED
+        self.secrets = None
+
+    def retry(self) -> None:
+        """Open a new run, as if it had just been ordered. Raises TaskNotFailed, PayloadDropped."""
+        if self.status not in {TaskStatus.FAILED, TaskStatus.CANCELLED}:
+            raise TaskNotFailed
+        if self.had_secrets:
+            raise PayloadDropped
+        self.status = TaskStatus.QUEUED
+        self.attempts = 0
+        self.result = self.error = self.progress = self.run_at = self.started_at = self.finished_at = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,12 +36,20 @@ class Tasks(Protocol):
         """
         ...
 
-    async def add_unless_live(self, task: Task) -> TaskId:
-        """Store the task unless a live one has its kind and unique key; answers the id of the one that lives."""
+    async def add_unless_live(self, added: Sequence[Task]) -> Sequence[Task]:
+        """Store each unless a live one has its kind and unique key; answers for each the one that lives."""
         ...
 
     async def get(self, task_id: TaskId) -> Task:
         """Raises NotFound. The row stays locked until the transaction ends."""
+        ...
+
+    async def save(self, task: Task) -> None:
+        """Store where the task stands now, and raise its version; a queued one gets its outbox row.
+
+        The database's clock says when it is due and when it ended. An end is told as an event, which the version
+        numbers. Raises UniqueKeyTaken where a live one has its kind and unique key.
+        """
         ...
 
 
@@ -180,6 +188,10 @@ class TaskViews(Protocol):
 
     async def one(self, viewer: Actor, task_id: TaskId) -> bytes:
         """Raises NotFound."""
+        ...
+
+    async def some(self, viewer: Actor, task_ids: Sequence[TaskId]) -> bytes:
+        """Answer an array in the order of the ids; raises NotFound where one is missing."""
         ...
 
     async def page(

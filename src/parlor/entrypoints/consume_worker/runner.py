@@ -1,7 +1,7 @@
 """Deliveries become runs: claimed in batches, run under their leases, ended in batches, then acknowledged."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -12,13 +12,15 @@ from parlor.core.shared.bus import Delivery, Inbox
 from parlor.core.shared.errors import Contended, Unavailable
 from parlor.core.shared.feed import Feed
 from parlor.core.shared.ids import TaskId
+from parlor.core.tasks.cancelling import CANCELLED_CHANNEL, read_cancelled
 from parlor.core.tasks.foreign import AdmitForeign, Refused
-from parlor.core.tasks.model import Attempt, Ending, Failed, Postponed, Progress, Succeeded, Task, TaskError
+from parlor.core.tasks.model import Attempt, Succeeded, Task
 from parlor.core.tasks.ports import Runs
 from parlor.core.tasks.running import RunAttempt
-from parlor.core.tasks.waiting import ENDED_CHANNEL, ended_message
 from parlor.entrypoints.consume_worker.context import RunContext
+from parlor.entrypoints.consume_worker.endings import Endings
 from parlor.entrypoints.consume_worker.messages import DueRow, read
+from parlor.entrypoints.consume_worker.patience import patiently
 
 log = structlog.get_logger()
 
@@ -62,13 +64,12 @@ class Runner:
         self._slots = slots
         self._lease_s = lease_s
         self._held: dict[TaskId, Run] = {}
-        self._endings: list[Ending] = []
-        self._news: dict[TaskId, tuple[int, Progress]] = {}
-        self._ended = asyncio.Event()
+        self._endings = Endings(runs, feed, self._settle)
         self._freed = asyncio.Event()
-        self._storing = asyncio.Lock()
         self._beginning: asyncio.Task[None] | None = None
         self._loops: list[asyncio.Task[None]] = []
+        self._stopping: set[asyncio.Task[None]] = set()
+        self._deaf: Callable[[], None] = _hears_nothing
 
     @property
     def running(self) -> int:
@@ -76,8 +77,14 @@ class Runner:
         return len(self._held)
 
     def start(self) -> None:
-        """Begin to take, renew, store."""
-        for loop in (self._take(), self._renew(), self._store_endings(), self._store_progress()):
+        """Begin to take, renew, store, and to hear what is cancelled."""
+        self._deaf = self._feed.listen(CANCELLED_CHANNEL, self._heard_cancelled)
+        for loop in (
+            self._take(),
+            self._renew(),
+            self._endings.keep_storing(),
+            self._endings.keep_reporting(),
+        ):
             self._loops.append(asyncio.create_task(loop))
 
     def failed(self) -> BaseException | None:
@@ -97,36 +104,39 @@ class Runner:
         await self._store_the_rest()
         for loop in self._loops:
             loop.cancel()
-        await asyncio.gather(*self._loops, return_exceptions=True)
+        self._deaf()
+        await asyncio.gather(*self._loops, *self._stopping, return_exceptions=True)
 
     async def _give_back(self) -> None:
-        ended = {ending.task_id for ending in self._endings}
-        left = [run for task_id, run in self._held.items() if task_id not in ended]
-        jobs = [run.job for run in left if run.job is not None]
+        jobs = [run.job for run in self._unended() if run.job is not None]
         for job in jobs:
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)
-        ended = {ending.task_id for ending in self._endings}
-        left = [run for run in left if run.attempt.task_id in self._held.keys() - ended]
-        if left:
-            held = {run.attempt.task_id: run.attempt.fence for run in left}
+        held = {run.attempt.task_id: run.attempt.fence for run in self._unended()}
+        if held:
             await self._returned(held)
             await self._settle(held)
+
+    def _unended(self) -> list[Run]:
+        return [
+            run
+            for run in self._held.values()
+            if not self._endings.has(run.attempt.task_id, run.attempt.fence)
+        ]
 
     async def _store_the_rest(self) -> None:
         """Store what has ended; where the database stays away, those runs are lost, and run again."""
         try:
             async with asyncio.timeout(GIVE_UP_S):
-                while self._endings:
-                    await self._store_batch()
+                await self._endings.store_all()
         except TimeoutError:
-            log.warning("not_stored", endings=len(self._endings))
+            log.warning("ends_not_stored")
 
     async def _returned(self, held: Mapping[TaskId, int]) -> None:
         """Give the tasks back; where the database stays away, their leases end and the reaper does it."""
         try:
             async with asyncio.timeout(GIVE_UP_S):
-                await _patiently(partial(self._runs.give_back, held))
+                await patiently(partial(self._runs.give_back, held))
         except TimeoutError:
             log.warning("not_given_back", tasks=len(held))
 
@@ -149,7 +159,7 @@ class Runner:
                 said = read(delivery)
                 task = None if isinstance(said, DueRow) else self._admit(said)
             except Refused as refused:
-                await _patiently(partial(self._inbox.refuse, delivery, refused.reason, refused.detail))
+                await patiently(partial(self._inbox.refuse, delivery, refused.reason, refused.detail))
                 continue
             task_id = said.task_id if isinstance(said, DueRow) else said.id
             if task_id in known:
@@ -181,13 +191,13 @@ class Runner:
     ) -> list[Attempt]:
         """Claim all in one statement; if the database chokes on one of the orders, each by itself."""
         try:
-            return await _patiently(partial(self._runs.claim, rows, born))
+            return await patiently(partial(self._runs.claim, rows, born))
         except Exception:
             log.exception("claim_failed", tasks=len(rows) + len(born))
-        attempts = await _patiently(partial(self._runs.claim, rows, [])) if rows else []
+        attempts = await patiently(partial(self._runs.claim, rows, [])) if rows else []
         for task in born:
             try:
-                attempts += await _patiently(partial(self._runs.claim, [], [task]))
+                attempts += await patiently(partial(self._runs.claim, [], [task]))
             except Exception as error:  # noqa: BLE001 - this is the one
                 delivery = known.pop(task.id)
                 await self._inbox.refuse(
@@ -208,12 +218,12 @@ class Runner:
         run.job = asyncio.create_task(self._run(attempt))
 
     async def _run(self, attempt: Attempt) -> None:
-        context = RunContext(attempt, self._runs, self._heard)
+        context = RunContext(attempt, self._runs, self._endings.report)
         try:
             ending = await self._run_attempt(attempt, context)
             if context.opened and isinstance(ending, Succeeded):
                 await context.commit_with(ending)
-                await self._tell([attempt.task_id])
+                await self._endings.tell([attempt.task_id])
                 await self._settle({attempt.task_id: attempt.fence})
                 return
             await context.abandon()
@@ -225,54 +235,7 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - the commit failed: the run has not happened, and is tried again
             log.warning("finishing_failed", task_id=str(attempt.task_id), error=type(error).__name__)
             ending = self._run_attempt.again(attempt, "commit_failed", "The result could not be stored.")
-        self._endings.append(ending)
-        self._ended.set()
-
-    def _heard(self, attempt: Attempt, progress: Progress) -> None:
-        self._news[attempt.task_id] = (attempt.fence, progress)
-
-    async def _store_endings(self) -> None:
-        while True:
-            await self._ended.wait()
-            self._ended.clear()
-            while self._endings:
-                await self._store_batch()
-
-    async def _store_batch(self) -> None:
-        async with self._storing:  # a shutdown stores too
-            await self._store(self._endings[:MOST_IN_A_BATCH])
-
-    async def _store(self, batch: Sequence[Ending]) -> None:
-        if not batch:
-            return
-        for ending in batch:
-            self._news.pop(ending.task_id, None)
-        accepted = await self._finished(batch)
-        del self._endings[: len(batch)]
-        await self._settle({ending.task_id: ending.fence for ending in batch})
-        await self._tell(
-            [one.task_id for one in batch if one.task_id in accepted and not isinstance(one, Postponed)]
-        )
-
-    async def _finished(self, batch: Sequence[Ending]) -> set[TaskId]:
-        """Store all in one statement; if the database chokes on one of them, each by itself, and that one as failed."""
-        try:
-            return await _patiently(partial(self._runs.finish, batch))
-        except Exception:
-            log.exception("finish_failed", endings=len(batch))
-            if len(batch) == 1:
-                error = TaskError("invalid_result", "The result cannot be stored.", retryable=False)
-                return await _patiently(
-                    partial(self._runs.finish, [Failed(batch[0].task_id, batch[0].fence, error)])
-                )
-        accepted: set[TaskId] = set()
-        for ending in batch:
-            accepted |= await self._finished([ending])
-        return accepted
-
-    async def _tell(self, ended: Sequence[TaskId]) -> None:
-        if ended:
-            await self._feed.publish(ENDED_CHANNEL, ended_message(ended))
+        self._endings.add(ending)
 
     async def _settle(self, ended: Mapping[TaskId, int]) -> None:
         """Let go of the runs under these fences: the same task may be held again, under a newer one."""
@@ -299,44 +262,27 @@ class Runner:
             await self._let_go({task_id: fence for task_id, fence in held.items() if task_id not in ours})
 
     async def _let_go(self, lost: Mapping[TaskId, int]) -> None:
-        ending = {(one.task_id, one.fence) for one in self._endings}
         for task_id, fence in lost.items():
             run = self._held.get(task_id)
-            if (
-                not self._holds(task_id, fence)
-                or (task_id, fence) in ending
-                or run is None
-                or run.job is None
-            ):
+            if run is None or run.attempt.fence != fence or self._endings.has(task_id, fence):
                 continue
-            if not run.job.done():
-                log.warning("lease_lost", task_id=str(task_id), kind=run.attempt.kind)
+            if run.job is not None and not run.job.done():
+                log.warning("run_let_go", task_id=str(task_id), kind=run.attempt.kind)
                 run.job.cancel()
                 await self._settle({task_id: fence})
 
-    async def _store_progress(self) -> None:
-        while True:
-            await asyncio.sleep(PROGRESS_EVERY_S)
-            news, self._news = self._news, {}
-            if news:
-                try:
-                    await self._runs.report(news)
-                except (Unavailable, Contended) as error:
-                    log.warning("progress_not_stored", error=type(error).__name__)
+    def _heard_cancelled(self, message: bytes) -> None:
+        ours = {task_id: fence for task_id, fence in read_cancelled(message) if self._holds(task_id, fence)}
+        if ours:
+            job = asyncio.create_task(self._let_go(ours))
+            self._stopping.add(job)
+            job.add_done_callback(self._stopping.discard)
+
+
+def _hears_nothing() -> None:
+    """Before the start there is nothing to end."""
 
 
 def _cancelled_from_outside() -> bool:
     job = asyncio.current_task()
     return job is not None and job.cancelling() > 0
-
-
-async def _patiently(call: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
-    """Call until the other side is back: nothing at hand is dropped while a server is away."""
-    wait = FIRST_WAIT_S
-    while True:
-        try:
-            return await call()
-        except (Unavailable, Contended) as error:
-            log.warning("waiting_for_a_server", error=type(error).__name__, wait_s=wait)
-            await asyncio.sleep(wait)
-            wait = min(LONGEST_WAIT_S, wait * 2)

@@ -22,6 +22,7 @@ from parlor.core.tasks.model import (
 from parlor.entrypoints.http.schemas import Body, GivenTime, OneLine, Shown, ShownTime, refused
 
 KIND_LENGTH = (1, 128)
+MOST_IN_A_BATCH = 1000
 
 
 def _not_too_far(moment: datetime) -> datetime:
@@ -52,6 +53,12 @@ class OrderBody(Body):
         """Make the order; what was not sent stays as the core has it."""
         sent = {name: getattr(self, name) for name in self.model_fields_set}
         return Order(**sent, traceparent=traceparent)
+
+
+class BatchBody(Body):
+    """Up to 1,000 orders: all of them are taken, or none."""
+
+    tasks: Annotated[list[OrderBody], Field(min_length=1, max_length=MOST_IN_A_BATCH)]
 
 
 class Requester(Shown):
@@ -98,6 +105,12 @@ class Task(Shown):
     finished_at: ShownTime | None
     schedule_id: UUID | None
     version: int
+
+
+class TaskBatch(Shown):
+    """The tasks that stand for a batch, in its order."""
+
+    items: list[Task]
 
 
 class TaskPage(Shown):

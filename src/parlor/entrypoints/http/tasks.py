@@ -9,16 +9,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from parlor.container import Container
-from parlor.core.shared.actor import Actor
+from parlor.core.shared.actor import Actor, PermissionMissing
 from parlor.core.shared.errors import IdempotencyInProgress, IdempotencyKeyReused
 from parlor.core.shared.ids import TaskId
 from parlor.core.shared.paging import DEFAULT_LIMIT
 from parlor.core.tasks.kinds import InvalidPayload, Kinds, UnknownKind
-from parlor.core.tasks.model import TaskStatus, UniqueKeyTaken
+from parlor.core.tasks.model import PayloadDropped, TaskEnded, TaskNotFailed, TaskStatus, UniqueKeyTaken
 from parlor.core.tasks.ports import TaskViews
-from parlor.core.tasks.use_cases import Enqueued, EnqueueTask
+from parlor.core.tasks.use_cases import CancelTask, EnqueueBatch, Enqueued, EnqueueTask, RetryTask
 from parlor.core.tasks.waiting import WaitForEnd
-from parlor.entrypoints.http.answers import etag, shown, viewed
+from parlor.entrypoints.http.answers import JSON, etag, shown, viewed
 from parlor.entrypoints.http.auth import CurrentActor
 from parlor.entrypoints.http.call import call_of
 from parlor.entrypoints.http.idempotency import PARAMETER, REPLAYED, InvalidIdempotencyKey, once_key
@@ -28,9 +28,11 @@ from parlor.entrypoints.http.routing import BASE, api_router
 from parlor.entrypoints.http.schemas import OneLine
 from parlor.entrypoints.http.task_schemas import (
     KIND_LENGTH,
+    BatchBody,
     DeadLetterPage,
     OrderBody,
     Task,
+    TaskBatch,
     TaskKindPage,
     TaskPage,
     kind_page,
@@ -53,12 +55,19 @@ ORDER_EXTRA = needs(
 LIVES: dict[int | str, dict[str, Any]] = {
     200: {"model": Task, "description": "A live task has this unique key."}
 }
+STOPPING: dict[int | str, dict[str, Any]] = {
+    202: {"model": Task, "description": "It was running; its handler is being stopped."}
+}
+RETRY_PROBLEMS = (PermissionMissing, UnknownKind, TaskNotFailed, PayloadDropped, UniqueKeyTaken)
 
 
 def task_routes(container: Container) -> APIRouter:
     """Make the routes of this context."""
     routes = api_router("tasks")
     enqueue_task = container.command(EnqueueTask)
+    enqueue_batch = container.command(EnqueueBatch)
+    cancel_task = container.command(CancelTask)
+    retry_task = container.command(RetryTask)
     wait_for_end = container.build(WaitForEnd)
     views = container.get(TaskViews)
     task_cursors = Cursors("tasks", container.settings.secrets)
@@ -77,6 +86,38 @@ def task_routes(container: Container) -> APIRouter:
         order = body.order(traceparent=call_of(request.scope).traceparent)
         enqueued = await enqueue_task(actor, order, once=once_key(request, actor))
         return await _answer(views, actor, enqueued)
+
+    @routes.post("/tasks/batch", status_code=202, response_model=TaskBatch, openapi_extra=ORDER_EXTRA)
+    async def enqueue_all(body: BatchBody, request: Request, actor: CurrentActor) -> Response:
+        """Order up to 1,000 tasks, all or nothing; a live task that has an order's unique key stands for it."""
+        traceparent = call_of(request.scope).traceparent
+        orders = [one.order(traceparent=traceparent) for one in body.tasks]
+        enqueued = await enqueue_batch(actor, orders, once=once_key(request, actor))
+        items = await views.some(actor, enqueued.task_ids)
+        headers = REPLAYED if enqueued.replayed else None
+        return Response(b'{"items":' + items + b"}", status_code=202, headers=headers, media_type=JSON)
+
+    @routes.post(
+        "/tasks/{task_id}/cancel",
+        response_model=Task,
+        responses=STOPPING,
+        openapi_extra=needs(OWN, TaskEnded),
+    )
+    async def cancel(task_id: UUID, actor: CurrentActor) -> Response:
+        """End a task before its time: 200 when it was waiting, 202 when its handler is being stopped."""
+        ran = await cancel_task(actor, TaskId(task_id))
+        return viewed(await views.one(actor, TaskId(task_id)), status=202 if ran else 200)
+
+    @routes.post(
+        "/tasks/{task_id}/retry",
+        status_code=202,
+        response_model=Task,
+        openapi_extra=needs(OWN, *RETRY_PROBLEMS),
+    )
+    async def retry(task_id: UUID, actor: CurrentActor) -> Response:
+        """Run a failed or cancelled task again, its attempts counted from the start."""
+        await retry_task(actor, TaskId(task_id))
+        return viewed(await views.one(actor, TaskId(task_id)), status=202)
 
     @routes.get("/tasks", response_model=TaskPage, openapi_extra=needs(OWN, InvalidCursor))
     async def list_tasks(

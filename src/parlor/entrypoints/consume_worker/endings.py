@@ -1,0 +1,104 @@
+"""How runs ended, and how far the others are, on the way into their rows: each batch is one statement."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+
+import structlog
+
+from parlor.core.shared.errors import Contended, Unavailable
+from parlor.core.shared.feed import Feed
+from parlor.core.shared.ids import TaskId
+from parlor.core.tasks.model import Attempt, Ending, Failed, Postponed, Progress, TaskError
+from parlor.core.tasks.ports import Runs
+from parlor.core.tasks.waiting import ENDED_CHANNEL, ended_message
+from parlor.entrypoints.consume_worker.patience import patiently
+
+log = structlog.get_logger()
+
+MOST_IN_A_BATCH = 250
+PROGRESS_EVERY_S = 0.25
+
+# Lets go of the runs under these fences: their ends are stored, or were refused.
+Settle = Callable[[Mapping[TaskId, int]], Awaitable[None]]
+
+
+class Endings:
+    """Gathers while the last batch is being stored; what has gathered by then is the next one."""
+
+    def __init__(self, runs: Runs, feed: Feed, settle: Settle) -> None:
+        self._runs = runs
+        self._feed = feed
+        self._settle = settle
+        self._waiting: list[Ending] = []
+        self._news: dict[TaskId, tuple[int, Progress]] = {}
+        self._some = asyncio.Event()
+        self._storing = asyncio.Lock()
+
+    def add(self, ending: Ending) -> None:
+        """Have it stored with the next batch."""
+        self._waiting.append(ending)
+        self._some.set()
+
+    def report(self, attempt: Attempt, progress: Progress) -> None:
+        """Remember the newest of each run."""
+        self._news[attempt.task_id] = (attempt.fence, progress)
+
+    def has(self, task_id: TaskId, fence: int) -> bool:
+        """Whether this run's end is at hand, not yet stored."""
+        return any(one.task_id == task_id and one.fence == fence for one in self._waiting)
+
+    async def keep_storing(self) -> None:
+        """Store batch after batch, for ever."""
+        while True:
+            await self._some.wait()
+            self._some.clear()
+            await self.store_all()
+
+    async def store_all(self) -> None:
+        """Store what is at hand."""
+        while self._waiting:
+            async with self._storing:  # a shutdown stores too
+                await self._store(self._waiting[:MOST_IN_A_BATCH])
+
+    async def keep_reporting(self) -> None:
+        """Store the newest progress of all runs a few times a second, for ever."""
+        while True:
+            await asyncio.sleep(PROGRESS_EVERY_S)
+            news, self._news = self._news, {}
+            if news:
+                try:
+                    await self._runs.report(news)
+                except (Unavailable, Contended) as error:
+                    log.warning("progress_not_stored", error=type(error).__name__)
+
+    async def tell(self, ended: Sequence[TaskId]) -> None:
+        """Hint to those who wait that these have ended."""
+        if ended:
+            await self._feed.publish(ENDED_CHANNEL, ended_message(ended))
+
+    async def _store(self, batch: Sequence[Ending]) -> None:
+        if not batch:
+            return
+        for ending in batch:
+            self._news.pop(ending.task_id, None)
+        accepted = await self._finished(batch)
+        del self._waiting[: len(batch)]
+        await self._settle({ending.task_id: ending.fence for ending in batch})
+        final = (one for one in batch if not isinstance(one, Postponed))
+        await self.tell([one.task_id for one in final if one.task_id in accepted])
+
+    async def _finished(self, batch: Sequence[Ending]) -> set[TaskId]:
+        """Store all in one statement; if the database chokes on one of them, each by itself, and that one as failed."""
+        try:
+            return await patiently(partial(self._runs.finish, batch))
+        except Exception:
+            log.exception("finish_failed", endings=len(batch))
+            if len(batch) == 1:
+                error = TaskError("invalid_result", "The result cannot be stored.", retryable=False)
+                failed = Failed(batch[0].task_id, batch[0].fence, error)
+                return await patiently(partial(self._runs.finish, [failed]))
+        accepted: set[TaskId] = set()
+        for ending in batch:
+            accepted |= await self._finished([ending])
+        return accepted
