@@ -31,9 +31,14 @@ STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 @dataclass(frozen=True, slots=True)
 class _Shape:
     payload: type[Any]
+    members: Mapping[str, str]  # the model's names, and the payload's
     model: type[BaseModel]
     result: TypeAdapter[Any]
     secrets: frozenset[str]
+
+    def instance(self, values: BaseModel) -> object:
+        """Make the handler's own payload."""
+        return self.payload(**{name: getattr(values, member) for member, name in self.members.items()})
 
 
 class PydanticPayloads:
@@ -45,16 +50,15 @@ class PydanticPayloads:
     def check(self, kind: str, payload: Mapping[str, object]) -> Checked:
         """Validate what came in; what is kept has its defaults filled in and its secret fields apart."""
         shape = self._shapes[kind]
-        values = self._validated(shape, payload)
+        values, _ = _validated(shape, payload)
         kept = orjson.loads(values.model_dump_json(by_alias=True))
-        given = {_name(member) for member in values.model_fields_set}
+        given = {shape.members[member] for member in values.model_fields_set}
         secrets = {name: kept[name] for name in shape.secrets & given if kept[name] not in (None, {})}
         return Checked({name: kept[name] for name in kept if name not in shape.secrets}, secrets or None)
 
     def build(self, kind: str, payload: Mapping[str, object]) -> object:
         """Make the handler's dataclass."""
-        shape = self._shapes[kind]
-        return _instance(shape, self._validated(shape, payload))
+        return _validated(self._shapes[kind], payload)[1]
 
     def result_json(self, kind: str, result: object) -> str:
         """Write a result; jsonb takes no NUL, so one is refused here."""
@@ -68,17 +72,17 @@ class PydanticPayloads:
         shape = self._shapes[kind]
         return shape.model.model_json_schema(), shape.result.json_schema(mode="serialization")
 
-    @staticmethod
-    def _validated(shape: _Shape, payload: Mapping[str, object]) -> BaseModel:
-        try:
-            values = shape.model.model_validate_json(orjson.dumps(payload))
-            _instance(shape, values)
-        except ValidationError as error:
-            found = error.errors(include_url=False, include_input=False)
-            raise InvalidPayload(flaws=flaws_of(found, within=("body", "payload"))) from error
-        except (TypeError, ValueError) as error:
-            raise InvalidPayload(flaws=[Flaw("/payload", "invalid_payload", str(error))]) from error
-        return values
+
+def _validated(shape: _Shape, payload: Mapping[str, object]) -> tuple[BaseModel, object]:
+    """Check the fields, then what the payload itself says of them together."""
+    try:
+        values = shape.model.model_validate_json(orjson.dumps(payload))
+        return values, shape.instance(values)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        raise InvalidPayload(flaws=flaws_of(found, within=("body", "payload"))) from error
+    except (TypeError, ValueError) as error:
+        raise InvalidPayload(flaws=[Flaw("/payload", "invalid_payload", str(error))]) from error
 
 
 def _shape(handler: AnyHandler) -> _Shape:
@@ -91,18 +95,11 @@ def _shape(handler: AnyHandler) -> _Shape:
     }
     return _Shape(
         payload=payload,
+        members={MEMBER + field.name: field.name for field in fields(payload)},
         model=create_model(payload.__name__, __config__=STRICT, __doc__=payload.__doc__, **members),
         result=TypeAdapter(result),
         secrets=frozenset(name for name, hint in annotations.items() if _secret(hint)),
     )
-
-
-def _instance(shape: _Shape, values: BaseModel) -> object:
-    return shape.payload(**{_name(member): getattr(values, member) for member in type(values).model_fields})
-
-
-def _name(member: str) -> str:
-    return member.removeprefix(MEMBER)
 
 
 def _member(field: DataclassField[Any]) -> Any:

@@ -101,3 +101,38 @@ def test_the_library_hears_of_a_broker_that_only_delivers() -> None:
 def test_a_broker_of_another_protocol_is_the_librarys_to_complain_about() -> None:
     sieve, _ = a_sieve()
     assert sieve.feed(b"AMQP\x00\x01\x00\x00") == b"AMQP\x00\x01\x00\x00"
+
+
+class Heard:
+    """A publisher that remembers."""
+
+    def __init__(self) -> None:
+        self.said: list[object] = []
+
+    def settled(self, tag: int, *, multiple: bool, good: bool) -> None:
+        self.said.append((tag, multiple, good))
+
+    def returned(self, properties: bytes) -> None:
+        self.said.append(properties)
+
+
+def test_a_publisher_hears_what_became_of_its_messages() -> None:
+    sieve, heard = Sieve(), Heard()
+    sieve.publishers[1] = heard
+    properties = Basic.Properties(message_id="id")
+    answers = [
+        frame.marshal(Basic.Return(312, "NO_ROUTE", "exchange", "key"), 1),
+        frame.marshal(ContentHeader(body_size=4, properties=properties), 1),
+        frame.marshal(ContentBody(b"body"), 1),
+        frame.marshal(Basic.Ack(7, multiple=True), 1),
+        frame.marshal(Basic.Nack(8, multiple=False), 1),
+    ]
+    assert sieve.feed(b"".join(answers)) == b""
+    assert heard.said == [properties.marshal(), (7, True, True), (8, False, False)]
+
+
+def test_the_answers_of_other_channels_are_the_librarys() -> None:
+    sieve = Sieve()
+    sieve.publishers[1] = Heard()
+    theirs = frame.marshal(Basic.Ack(7), 2) + frame.marshal(Basic.QosOk(), 1)
+    assert sieve.feed(theirs) == theirs

@@ -8,17 +8,16 @@ from itertools import chain
 import structlog
 from aiormq.abc import ChannelFrame
 from aiormq.channel import Channel
-from pamqp.commands import Basic
 
 from parlor.adapters.rabbitmq import frames
+from parlor.adapters.rabbitmq.confirms import Batch, Confirms
 from parlor.adapters.rabbitmq.connection import Line, Link
+from parlor.adapters.rabbitmq.sieve import Sieve
 
 CONFIRM_S = 5.0
 LARGEST_FRAME = 131_072  # where the two sides agreed upon no size
 
 log = structlog.get_logger()
-
-Confirm = asyncio.Future[object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +37,8 @@ class Outlet:
 
     def __init__(self, link: Link) -> None:
         self.link = link
-        self._line = Line(link, lost=self._give_up)
-        self._awaited: set[Confirm] = set()
+        self._line = Line(link, prepare=self._listen, lost=self._give_up)
+        self._confirms = Confirms()
 
     async def start(self) -> None:
         """Begin to open the channel; does not wait for it."""
@@ -59,42 +58,28 @@ class Outlet:
         channel = self._line.channel
         if channel is None or self.link.blocked or not messages:
             return [False] * len(messages)
-        confirms = [Confirm() for _ in messages]
+        batch = Batch(len(messages))
         try:
             async with asyncio.timeout(CONFIRM_S):
-                await self._write(channel, messages, confirms)
-                await asyncio.wait(confirms)
+                await self._write(channel, messages, batch)
+                await batch.done
         except TimeoutError:
-            log.warning("rabbitmq_unconfirmed", messages=sum(not each.done() for each in confirms))
+            log.warning("rabbitmq_unconfirmed", messages=batch.outcomes.count(None))
             self._line.replace(channel)
-        finally:
-            self._forget(channel, messages, confirms)
-        return [_is_ack(each) for each in confirms]
+        return [outcome is True for outcome in batch.outcomes]
 
-    async def _write(
-        self, channel: Channel, messages: Sequence[Outgoing], confirms: Sequence[Confirm]
-    ) -> None:
+    async def _listen(self, channel: Channel, sieve: Sieve) -> None:
+        self._confirms = sieve.publishers[channel.number] = Confirms()
+
+    async def _write(self, channel: Channel, messages: Sequence[Outgoing], batch: Batch) -> None:
         # Cancelled here, nothing was sent; and nothing else runs between the sending and the counting.
         await channel.write_queue.put(_frame(channel, messages))
-        for message, confirm in zip(messages, confirms, strict=True):
-            channel.delivery_tag += 1
-            channel.confirmations[channel.delivery_tag] = confirm
-            if message.mandatory:
-                channel.message_id_delivery_tag[message.message_id] = channel.delivery_tag
-        self._awaited.update(confirms)
+        self._confirms.expect(batch, messages)
         if self._line.channel is not channel:
             self._give_up()
 
-    def _forget(self, channel: Channel, messages: Sequence[Outgoing], confirms: Sequence[Confirm]) -> None:
-        self._awaited.difference_update(confirms)
-        for message, confirm in zip(messages, confirms, strict=True):
-            channel.message_id_delivery_tag.pop(message.message_id, None)
-            if not confirm.cancel() and not confirm.cancelled():
-                confirm.exception()  # seen, or asyncio complains about it
-
     def _give_up(self) -> None:
-        for each in self._awaited:
-            each.cancel()
+        self._confirms.give_up()
 
 
 def _frame(channel: Channel, messages: Sequence[Outgoing]) -> ChannelFrame:
@@ -106,7 +91,3 @@ def _frame(channel: Channel, messages: Sequence[Outgoing]) -> ChannelFrame:
 def _pieces(number: int, message: Outgoing, largest: int) -> list[bytes]:
     target = frames.address(message.exchange, message.routing_key, mandatory=message.mandatory)
     return frames.publish(number, target, message.properties, message.body, largest)
-
-
-def _is_ack(confirm: Confirm) -> bool:
-    return not confirm.cancelled() and confirm.exception() is None and isinstance(confirm.result(), Basic.Ack)

@@ -7,6 +7,7 @@ becomes a float, bytes become an error. So the bytes are kept, and only what is 
 
 import struct
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Self
 
 from pamqp import decode
@@ -108,7 +109,12 @@ def table(headers: Mapping[str, str], *entries: bytes) -> bytes:
 
 def entry(key: str, value: bytes) -> bytes:
     """Write one entry of a table; `value` begins with its type."""
-    return short_text(key) + value
+    return _key(key) + value
+
+
+@lru_cache(maxsize=1024)
+def _key(name: str) -> bytes:
+    return short_text(name)
 
 
 def long_text(text: str) -> bytes:

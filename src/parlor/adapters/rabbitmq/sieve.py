@@ -1,18 +1,21 @@
-"""Takes the deliveries out of what the broker sends; all other frames are the library's.
+"""Takes deliveries and confirmations out of what the broker sends; all other frames are the library's.
 
-The library needs four times as long for each delivery, and closes the connection on properties that it cannot
-decode. Here nothing is decoded.
+The library needs four times as long for each, and closes the connection on properties that it cannot decode. Here
+nothing is decoded.
 """
 
 import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from parlor.adapters.rabbitmq.frames import BODY, END, HEADER, METHOD
 
 FRAME_KINDS = frozenset({METHOD, HEADER, BODY, 8})
 DELIVER = b"\x00\x3c\x00\x3c"
+RETURN = b"\x00\x3c\x00\x32"
+ACK, NACK = b"\x00\x3c\x00\x50", b"\x00\x3c\x00\x78"
 BLOCKED = b"\x00\x0a\x00\x3c"
 UNBLOCKED = b"\x00\x0a\x00\x3d"
 HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00" + END
@@ -21,6 +24,8 @@ SIZES = 12  # of a content header: class, weight, the body's size
 
 _HEAD = struct.Struct(">BHI")
 _TAG = struct.Struct(">Q?")
+_CONFIRM = struct.Struct(">QB")
+_MULTIPLE = 1
 
 
 @dataclass(slots=True)
@@ -35,6 +40,13 @@ class Received:
 
 
 Receive = Callable[[Received], None]
+
+
+class Publisher(Protocol):
+    """A channel that publishes, and hears what became of its messages."""
+
+    def settled(self, tag: int, *, multiple: bool, good: bool) -> None: ...
+    def returned(self, properties: bytes) -> None: ...
 
 
 @dataclass(slots=True)
@@ -63,6 +75,7 @@ class Sieve:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.blocked = False
         self.receivers: dict[int, Receive] = {}
+        self.publishers: dict[int, Publisher] = {}
         self._coming: dict[int, _Coming] = {}
         self._unread = bytearray()
         self._clock = clock
@@ -87,19 +100,33 @@ class Sieve:
 
     def _takes(self, kind: int, channel: int, payload: bytes) -> bool:
         if kind == METHOD:
-            self._note(channel, payload[:4])
-            if payload[:4] == DELIVER and channel in self.receivers:
-                self._coming[channel] = _Coming(_delivery(payload))
-                return True
-        elif kind in (HEADER, BODY) and (coming := self._coming.get(channel)) is not None:
+            return self._takes_method(channel, payload[:4], payload)
+        if kind in (HEADER, BODY) and (coming := self._coming.get(channel)) is not None:
             if coming.grows(kind, payload):
                 self._deliver(channel, self._coming.pop(channel).message)
             return True
         return False
 
+    def _takes_method(self, channel: int, method: bytes, payload: bytes) -> bool:
+        self._note(channel, method)
+        if method == DELIVER and channel in self.receivers:
+            self._coming[channel] = _Coming(_delivery(payload))
+        elif channel not in self.publishers:
+            return False
+        elif method == RETURN:
+            self._coming[channel] = _Coming(Received("", 0, ""))
+        elif method in (ACK, NACK):
+            tag, flags = _CONFIRM.unpack_from(payload, len(method))
+            self.publishers[channel].settled(tag, multiple=bool(flags & _MULTIPLE), good=method == ACK)
+        else:
+            return False
+        return True
+
     def _deliver(self, channel: int, message: Received) -> None:
         if (receive := self.receivers.get(channel)) is not None:
             receive(message)
+        elif (publisher := self.publishers.get(channel)) is not None:
+            publisher.returned(message.properties)
 
     def _note(self, channel: int, method: bytes) -> None:
         if channel == 0 and method in (BLOCKED, UNBLOCKED):

@@ -8,12 +8,12 @@ from asyncpg import Record
 
 from parlor.adapters.sql.ends import told
 from parlor.adapters.sql.engine import Database
-from parlor.adapters.sql.tasks import GIVEN, NOBODY, STORED, UNLESS_WAITING, columns, requester
+from parlor.adapters.sql.tasks import GIVEN, NOBODY, PRIORITIES, STORED, UNLESS_WAITING, columns, requester
 from parlor.adapters.sql.work import Hints, Reactions, SqlWork
 from parlor.core.identity.ports import UserChanges
 from parlor.core.shared.errors import Contended
 from parlor.core.shared.ids import TaskId
-from parlor.core.tasks.model import Attempt, Ending, Failed, Postponed, Priority, Progress, Succeeded, Task
+from parlor.core.tasks.model import Attempt, Ending, Failed, Postponed, Progress, Succeeded, Task
 from parlor.core.tasks.ports import FinishingWork
 
 _ATTEMPT = """t.id, kind, payload || coalesce(secrets, '{}') as payload, attempts, max_attempts, timeout_s, fence,
@@ -34,7 +34,8 @@ claimed as (
 
 
 _CLAIM = f"with {_claimed(ids='$1', lease='$2')} select * from claimed"
-# What has a row already is not born but claimed. A row that appears while this runs is its maker's to claim.
+# What has a row already is not born but claimed; of what is born only the id comes back, since the rest is at hand.
+# A row that appears while this runs is its maker's to claim.
 _CLAIM_AND_BIRTH = f"""
 with given as ({GIVEN}), clock as materialized (select clock_timestamp() as moment),
 born as ({STORED}
@@ -45,9 +46,11 @@ born as ({STORED}
     case when coalesce(run_at <= moment, true) then moment + make_interval(secs => $15) end
     from given, clock
     on conflict (id) do nothing
-    returning *),
+    returning id, status),
 {_claimed(ids="$16", lease="$15")}
-select {_ATTEMPT} from born t where status = 'running' union all select * from claimed"""
+select * from claimed
+union all
+select id, null, null, null, null, null, null, null, null, null, null, null from born where status = 'running'"""
 _RENEW = """
 update tasks t set lease_until = clock_timestamp() + make_interval(secs => $3)
   from unnest($1::uuid[], $2::bigint[]) as held (id, fence)
@@ -102,12 +105,11 @@ class SqlRuns:
     async def claim(self, known: Sequence[TaskId], born: Sequence[Task]) -> list[Attempt]:
         """Insert what has no row yet, claim what has one and waits."""
         if not born:
-            rows = await self._rows(_CLAIM, known, self._lease_s)
-        else:
-            in_order = sorted(born, key=lambda task: task.id)
-            ids = [*known, *(task.id for task in in_order)]
-            rows = await self._rows(_CLAIM_AND_BIRTH, *columns(in_order), self._lease_s, ids)
-        return [_attempt(row) for row in rows]
+            return [_attempt(row) for row in await self._rows(_CLAIM, known, self._lease_s)]
+        by_id = {task.id: task for task in sorted(born, key=lambda task: task.id)}
+        arguments = *columns(list(by_id.values())), self._lease_s, [*known, *by_id]
+        rows = await self._rows(_CLAIM_AND_BIRTH, *arguments)
+        return [Attempt.first(by_id[row["id"]]) if row["fence"] is None else _attempt(row) for row in rows]
 
     async def renew(self, held: Mapping[TaskId, int]) -> set[TaskId]:
         """Extend the leases that are still ours."""
@@ -189,7 +191,7 @@ def _attempt(row: Record) -> Attempt:
         max_attempts=row["max_attempts"],
         timeout_s=row["timeout_s"],
         fence=row["fence"],
-        priority=Priority(row["priority"]),
+        priority=PRIORITIES[row["priority"]],
         requested_by=requester(row),
         traceparent=row["traceparent"],
     )

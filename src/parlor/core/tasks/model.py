@@ -204,6 +204,22 @@ class Attempt:
     requested_by: Requester
     traceparent: str | None = None
 
+    @classmethod
+    def first(cls, task: Task) -> "Attempt":
+        """Make the first attempt of a task that was claimed at its birth."""
+        return cls(
+            task_id=task.id,
+            kind=task.kind,
+            payload={**task.payload, **task.secrets} if task.secrets else task.payload,
+            attempt=1,
+            max_attempts=task.max_attempts,
+            timeout_s=task.timeout_s,
+            fence=1,
+            priority=task.priority,
+            requested_by=task.requested_by,
+            traceparent=task.traceparent,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
