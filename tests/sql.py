@@ -52,6 +52,7 @@ class Sql:
     hints: Hints = field(default_factory=Hints)
     changes: Changes = field(default_factory=Changes)
     reactions: Reactions = field(default_factory=dict)
+    limits: dict[str, int] = field(default_factory=dict)
 
     def work(self) -> SqlWork:
         return SqlWork(self.database, self.changes, self.hints, self.reactions)
@@ -64,11 +65,12 @@ class Sql:
             changes=self.changes,
             hints=self.hints,
             reactions=self.reactions,
+            limits=self.limits,
         )
 
     @property
     def upkeep(self) -> SqlUpkeep:
-        return SqlUpkeep(self.database, self.hints)
+        return SqlUpkeep(self.database, self.hints, self.limits)
 
     async def enqueue(self, *tasks: Task) -> list[TaskId]:
         """Commit them in one transaction."""

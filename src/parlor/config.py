@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, PositiveInt, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEVELOPMENT_SECRET = "development-only-secret-never-for-production"  # noqa: S105 - refused in production
@@ -27,6 +27,17 @@ def _empty_is_none(value: object) -> object:
 
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 Numbers = Annotated[tuple[int, int, int], NoDecode, BeforeValidator(_words)]
+
+
+def _named_numbers(value: object) -> object:
+    """Read `name=1,other=2`."""
+    if not isinstance(value, str):
+        return value
+    pairs = (word.partition("=") for word in value.split(",") if word.strip())
+    return {name.strip(): number.strip() for name, _, number in pairs}
+
+
+NamedNumbers = Annotated[dict[str, PositiveInt], NoDecode, BeforeValidator(_named_numbers)]
 OptionalText = Annotated[str | None, BeforeValidator(_empty_is_none)]
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_empty_is_none)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_none)]
@@ -67,6 +78,7 @@ class Settings(BaseSettings):
     lease_s: float = Field(60, alias="PARLOR_LEASE_S", ge=1)
     drain_s: float = Field(30, alias="PARLOR_DRAIN_S", ge=0)
     prefetch: Numbers = Field((64, 32, 8), alias="PARLOR_PREFETCH")
+    kind_limits: NamedNumbers = Field(default_factory=dict, alias="PARLOR_KIND_LIMITS")
     worker_port: int | None = Field(None, alias="PARLOR_WORKER_PORT", ge=0, le=65535)
     task_keep_days: int = Field(30, alias="PARLOR_TASK_KEEP_DAYS", ge=1)
     http_allow: Words = Field((), alias="PARLOR_HTTP_ALLOW")

@@ -160,12 +160,18 @@ class Container:
         for work in (IdentityWork, TaskWork):
             add(UnitOfWork[work], lambda: SqlWork(database, changes, hints, REACTIONS))  # type: ignore[valid-type]  # Punq's key, not an annotation
         self._wire_identity()
-        self._wire_tasks(
-            SqlRuns(
-                database, lease_s=self.settings.lease_s, changes=changes, hints=hints, reactions=REACTIONS
-            ),
-            SqlUpkeep(database, hints),
+        kinds = self._wire_kinds()
+        runs = SqlRuns(
+            database,
+            lease_s=self.settings.lease_s,
+            changes=changes,
+            hints=hints,
+            reactions=REACTIONS,
+            limits=kinds.limits,
         )
+        add(Runs, runs)
+        add(Upkeep, SqlUpkeep(database, hints, kinds.limits))
+        add(Ends, FeedEnds(self.get(Feed)))
         add(TaskViews, SqlTaskViews(database))
         add(DeadLetters, SqlDeadLetters(database))
         self._wire_bus()
@@ -222,19 +228,20 @@ class Container:
         self._register(RefreshTokens, DerivedRefreshTokens(settings.secrets))
         self._register(GraceWindow, GraceWindow(timedelta(seconds=settings.refresh_grace_s)))
 
-    def _wire_tasks(self, runs: Runs, upkeep: Upkeep) -> None:
+    def _wire_kinds(self) -> Kinds:
         handlers = self._handlers()
-        kinds = Kinds.of(handlers, PydanticPayloads(handlers))
+        try:
+            kinds = Kinds.of(handlers, PydanticPayloads(handlers), self.settings.kind_limits)
+        except ValueError as error:
+            raise BadSettings(f"PARLOR_KIND_LIMITS: {error}") from error
         listed = self.settings.producer_kinds
-        self._register(Kinds, kinds)
-        self._register(Runs, runs)
-        self._register(Upkeep, upkeep)
         producers = Producers(
             kinds=None if listed is None else frozenset(listed), trusted=self.settings.trust_producers
         )
+        self._register(Kinds, kinds)
         self._register(AdmitForeign, AdmitForeign(kinds, producers))
         self._register(RunAttempt, RunAttempt(kinds=kinds, jitter=random.SystemRandom().random))
-        self._register(Ends, FeedEnds(self.get(Feed)))
+        return kinds
 
     def _handlers(self) -> list[AnyHandler]:
         """Every kind of task, one line each."""

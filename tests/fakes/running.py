@@ -62,6 +62,7 @@ class FakeRuns:
     fences: dict[TaskId, int] = field(default_factory=dict)
     ended: dict[TaskId, Ending] = field(default_factory=dict)
     claims: list[tuple[list[TaskId], list[TaskId]]] = field(default_factory=list)
+    held_back: list[Attempt] = field(default_factory=list)
     given_back: dict[TaskId, int] = field(default_factory=dict)
     reported: list[tuple[TaskId, int, Progress]] = field(default_factory=list)
     committed: list[Event] = field(default_factory=list)
@@ -79,6 +80,10 @@ class FakeRuns:
         made = [an_attempt(task_id=task.id, kind=task.kind, payload=task.payload) for task in born]
         waiting = [self.queued.pop(task_id) for task_id in known if task_id in self.queued]
         return [self._started(attempt) for attempt in (*waiting, *made)]
+
+    async def claim_held_back(self, most: int) -> list[Attempt]:
+        claimed, self.held_back = self.held_back[:most], self.held_back[most:]
+        return [self._started(attempt) for attempt in claimed]
 
     def _started(self, attempt: Attempt) -> Attempt:
         fence = self.fences[attempt.task_id] = self.fences.get(attempt.task_id, 0) + 1

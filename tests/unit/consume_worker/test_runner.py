@@ -18,7 +18,7 @@ from parlor.core.tasks.foreign import AdmitForeign, Producers
 from parlor.core.tasks.model import Failed, Postponed, Progress, Succeeded, Task
 from parlor.core.tasks.running import RunAttempt
 from parlor.core.tasks.waiting import ENDED_CHANNEL
-from parlor.entrypoints.consume_worker import endings, patience
+from parlor.entrypoints.consume_worker import endings, patience, runner as module
 from parlor.entrypoints.consume_worker.runner import Runner
 from tests.builders import a_delivery, a_due_delivery, an_attempt
 from tests.fakes.running import FakeFeed, FakeInbox, FakeRuns, Log
@@ -40,6 +40,7 @@ class Worker:
     feed: FakeFeed = field(default_factory=FakeFeed)
     runner: Runner = field(init=False)
     slots: int = 10
+    limited: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.inbox, self.runs = FakeInbox(self.log), FakeRuns(self.log)
@@ -52,6 +53,7 @@ class Worker:
             feed=self.feed,
             slots=self.slots,
             lease_s=LEASE_S,
+            limited=self.limited,
         )
 
     def deliver(self, **fields: object) -> TaskId:
@@ -74,8 +76,8 @@ async def make(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Make]:
     monkeypatch.setattr(patience, "FIRST_WAIT_S", 0.001)
     made: list[Worker] = []
 
-    def start(act: Act = echo, *, slots: int = 10) -> Worker:
-        worker = Worker(act, slots=slots)
+    def start(act: Act = echo, *, slots: int = 10, limited: tuple[str, ...] = ()) -> Worker:
+        worker = Worker(act, slots=slots, limited=limited)
         worker.runner.start()
         made.append(worker)
         return worker
@@ -206,6 +208,38 @@ async def test_a_long_task_is_acknowledged_at_its_claim(make: Make) -> None:
     await eventually(worker.settled(short))
     await eventually(lambda: worker.runs.ended.keys() == {long, short})
     assert len(worker.inbox.acknowledged) == 2
+
+
+async def test_what_was_held_back_starts_when_one_of_its_kind_ends(make: Make) -> None:
+    gate = Gate()
+    worker = make(gate, slots=1, limited=("note",))
+    first = worker.deliver()
+    await gate.entered.wait()
+    waiting = [an_attempt(), an_attempt()]
+    worker.runs.held_back += waiting
+    gate.go.set()
+    await eventually(lambda: worker.runs.ended.keys() == {first, *(attempt.task_id for attempt in waiting)})
+
+
+async def test_a_delivery_that_is_held_back_is_acknowledged_and_looked_for_at_once(make: Make) -> None:
+    """Its row waits, not its message."""
+    worker = make(limited=("note",))
+    attempt = an_attempt()
+    worker.inbox.put(a_due_delivery(attempt.task_id))
+    worker.runs.held_back.append(attempt)
+    await eventually(lambda: attempt.task_id in worker.runs.ended)
+    assert worker.settled(attempt.task_id)()
+
+
+async def test_what_is_held_back_is_found_by_the_clock_too(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Room may be made by another worker."""
+    monkeypatch.setattr(module, "HELD_BACK_EVERY_S", 0.01)
+    worker = make(limited=("note",))
+    attempt = an_attempt()
+    worker.runs.held_back.append(attempt)
+    await eventually(lambda: attempt.task_id in worker.runs.ended)
 
 
 async def test_leases_are_renewed_while_handlers_run(make: Make) -> None:

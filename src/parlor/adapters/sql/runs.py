@@ -8,6 +8,7 @@ from asyncpg import Record
 
 from parlor.adapters.sql.ends import told
 from parlor.adapters.sql.engine import Database
+from parlor.adapters.sql.held_back import HOLD_BACK, claim_held_back, claim_next
 from parlor.adapters.sql.tasks import GIVEN, NOBODY, PRIORITIES, STORED, UNLESS_WAITING, columns, requester
 from parlor.adapters.sql.work import Hints, Reactions, SqlWork
 from parlor.core.identity.ports import UserChanges
@@ -23,7 +24,8 @@ _ATTEMPT = """t.id, kind, payload || coalesce(secrets, '{}') as payload, attempt
 def _claimed(ids: str, lease: str) -> str:
     return f"""
 due as materialized (
-    select id from tasks where id = any({ids}::uuid[]) and status = 'queued' order by id for no key update),
+    select id from tasks where id = any({ids}::uuid[]) and status = 'queued' and queued_at is not null
+     order by id for no key update),
 claimed as (
     update tasks t
        set status = 'running', attempts = attempts + 1, fence = fence + 1, version = version + 1,
@@ -39,18 +41,21 @@ _CLAIM = f"with {_claimed(ids='$1', lease='$2')} select * from claimed"
 _CLAIM_AND_BIRTH = f"""
 with given as ({GIVEN}), clock as materialized (select clock_timestamp() as moment),
 born as ({STORED}
-    case when coalesce(run_at <= moment, true) then 'running' else 'scheduled' end, null,
-    case when coalesce(run_at <= moment, true) then moment end,
-    case when coalesce(run_at <= moment, true) then 1 else 0 end,
-    case when coalesce(run_at <= moment, true) then 1 else 0 end,
-    case when coalesce(run_at <= moment, true) then moment + make_interval(secs => $15) end
-    from given, clock
+    case state when 'now' then 'running' when 'held back' then 'queued' else 'scheduled' end, null,
+    case state when 'now' then moment end,
+    case state when 'now' then 1 else 0 end,
+    case state when 'now' then 1 else 0 end,
+    case state when 'now' then moment + make_interval(secs => $15) end
+    from given, clock, lateral (
+        select case when run_at > moment then 'later' when kind = any($17::text[]) then 'held back' else 'now' end
+    ) as judged (state)
     on conflict (id) do nothing
     returning id, status),
 {_claimed(ids="$16", lease="$15")}
 select * from claimed
 union all
 select id, null, null, null, null, null, null, null, null, null, null, null from born where status = 'running'"""
+_CLAIM_HELD_BACK = claim_held_back(_ATTEMPT)
 _RENEW = """
 update tasks t set lease_until = clock_timestamp() + make_interval(secs => $3)
   from unnest($1::uuid[], $2::bigint[]) as held (id, fence)
@@ -94,22 +99,39 @@ class SqlRuns:
     """Port `Runs`."""
 
     def __init__(
-        self, database: Database, *, lease_s: float, changes: UserChanges, hints: Hints, reactions: Reactions
+        self,
+        database: Database,
+        *,
+        lease_s: float,
+        changes: UserChanges,
+        hints: Hints,
+        reactions: Reactions,
+        limits: Mapping[str, int],
     ) -> None:
         self._database = database
         self._lease_s = lease_s
         self._changes = changes
         self._hints = hints
         self._reactions = reactions
+        self._limits = limits
 
     async def claim(self, known: Sequence[TaskId], born: Sequence[Task]) -> list[Attempt]:
         """Insert what has no row yet, claim what has one and waits."""
+        limited = list(self._limits)
+        if limited:
+            await self._rows(HOLD_BACK, known, limited)
         if not born:
             return [_attempt(row) for row in await self._rows(_CLAIM, known, self._lease_s)]
         by_id = {task.id: task for task in sorted(born, key=lambda task: task.id)}
-        arguments = *columns(list(by_id.values())), self._lease_s, [*known, *by_id]
+        arguments = *columns(list(by_id.values())), self._lease_s, [*known, *by_id], limited
         rows = await self._rows(_CLAIM_AND_BIRTH, *arguments)
         return [Attempt.first(by_id[row["id"]]) if row["fence"] is None else _attempt(row) for row in rows]
+
+    async def claim_held_back(self, most: int) -> list[Attempt]:
+        """Claim what there is room for by now."""
+        async with self._database.session() as session, session.transaction():
+            rows = await claim_next(session, _CLAIM_HELD_BACK, self._limits, self._lease_s, most)
+        return [_attempt(row) for row in rows]
 
     async def renew(self, held: Mapping[TaskId, int]) -> set[TaskId]:
         """Extend the leases that are still ours."""

@@ -34,6 +34,8 @@ metadata = MetaData(
 
 MOMENT = DateTime(timezone=True)
 LIVE = "status in ('scheduled', 'queued', 'running')"
+REQUESTER = "coalesce(user_id, requester_id, '00000000-0000-0000-0000-000000000000'::uuid)"
+RANK = "array_position('{high,default,low}'::text[], priority)"
 QUEUE_LIKE = {
     "fillfactor": "70",
     "autovacuum_vacuum_scale_factor": "0.02",
@@ -154,6 +156,15 @@ tasks = Table(
     Index("ix_tasks_created", text("created_at desc"), text("id desc")),
     Index("ix_tasks_due", "run_at", postgresql_where=text("status = 'scheduled'")),
     Index("ix_tasks_queued", "queued_at", postgresql_where=text("status = 'queued'")),
+    Index(
+        "ix_tasks_held_back",
+        "kind",
+        text(REQUESTER),
+        text(RANK),
+        "created_at",
+        "id",
+        postgresql_where=text("status = 'queued' and queued_at is null"),
+    ),
     Index("ix_tasks_leases", "lease_until", postgresql_where=text("status = 'running'")),
     Index("ix_tasks_finished", "finished_at", postgresql_where=text("finished_at is not null")),
     postgresql_with={"fillfactor": "80", "autovacuum_vacuum_scale_factor": "0.05"},

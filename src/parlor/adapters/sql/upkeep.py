@@ -8,6 +8,7 @@ from datetime import timedelta
 from parlor.adapters.sql import idempotency
 from parlor.adapters.sql.ends import told
 from parlor.adapters.sql.engine import Database
+from parlor.adapters.sql.held_back import set_free
 from parlor.adapters.sql.tasks import NOBODY, UNLESS_WAITING
 from parlor.adapters.sql.work import Hints
 from parlor.core.shared.ids import TaskId, uuid7
@@ -75,14 +76,16 @@ values ($1, $2, $3, $4, $5, $6::text::jsonb, $7, $8, $9)"""
 class SqlUpkeep:
     """Port `Upkeep`. Every method may run in many workers at once."""
 
-    def __init__(self, database: Database, hints: Hints) -> None:
+    def __init__(self, database: Database, hints: Hints, limits: Mapping[str, int]) -> None:
         self._database = database
         self._hints = hints
+        self._limited = list(limits)
 
     async def release_due(self) -> int:
-        """Queue what is due."""
+        """Queue what is due, and what was held back for a limit that is no more."""
         async with self._database.session() as session:
             released: int = await session.fetchval(_RELEASE)
+            released += await set_free(session, self._limited)
         if released:
             self._hints.tasks_due()
         return released

@@ -1,7 +1,7 @@
 """What the author of a task kind meets: a handler, its context, and the two ways to say how it failed."""
 
 from datetime import timedelta
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from parlor.core.shared.actor import Actor
 from parlor.core.shared.ids import TaskId
@@ -61,6 +61,13 @@ class Handler(Protocol[PayloadT_contra, ResultT_co]):
     permission: ClassVar[str | None]
 
     async def __call__(self, payload: PayloadT_contra, context: Context) -> ResultT_co: ...
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """A handler of which only `concurrency` run at once, over all workers; the others wait, requesters in turn."""
+
+    concurrency: ClassVar[int]
 
 
 class Retry(Exception):

@@ -1,10 +1,11 @@
 """The registry of kinds: which handler runs what, and who may ask for it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from parlor.core.shared.actor import Actor
 from parlor.core.shared.errors import Flaw, Invalid
+from parlor.core.shared.handling import Limited
 from parlor.core.tasks.model import Order
 from parlor.core.tasks.ports import AnyHandler, Checked, Payloads
 
@@ -27,14 +28,23 @@ class Kinds:
 
     handlers: Mapping[str, AnyHandler]
     payloads: Payloads
+    limits: Mapping[str, int] = field(default_factory=dict[str, int])
 
     @classmethod
-    def of(cls, handlers: Sequence[AnyHandler], payloads: Payloads) -> "Kinds":
-        """Register handlers by their `kind`; raises ValueError where two share one."""
+    def of(
+        cls, handlers: Sequence[AnyHandler], payloads: Payloads, limits: Mapping[str, int] | None = None
+    ) -> "Kinds":
+        """Register handlers by their `kind`; `limits` says how many of one may run at once, before the handler's own.
+
+        Raises ValueError where two share a kind, or a limit stands for none.
+        """
         by_kind = {handler.kind: handler for handler in handlers}
         if len(by_kind) != len(handlers):
             raise ValueError("two handlers share a kind")
-        return cls(handlers=by_kind, payloads=payloads)
+        if unknown := set(limits or ()) - by_kind.keys():
+            raise ValueError(f"no handler runs {', '.join(sorted(unknown))}")
+        own = {handler.kind: handler.concurrency for handler in handlers if isinstance(handler, Limited)}
+        return cls(handlers=by_kind, payloads=payloads, limits={**own, **(limits or {})})
 
     def handler(self, kind: str) -> AnyHandler:
         """Raises UnknownKind."""

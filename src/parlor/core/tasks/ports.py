@@ -103,8 +103,13 @@ class Runs(Protocol):
     async def claim(self, known: Sequence[TaskId], born: Sequence[Task]) -> list[Attempt]:
         """Claim what is queued, and give birth to what no row is yet; leases start now.
 
-        What is ended, running or not yet due is not in the answer.
+        What is ended, running or not yet due is not in the answer; nor is what is of a kind with a limit: it is
+        held back from now on.
         """
+        ...
+
+    async def claim_held_back(self, most: int) -> list[Attempt]:
+        """Claim what was held back and has room by now, at most so many; the requesters of a kind in turn."""
         ...
 
     async def renew(self, held: Mapping[TaskId, int]) -> set[TaskId]:

@@ -15,6 +15,7 @@ from parlor.container import Container, Mode, Role, make_container
 from parlor.core.shared.bus import Inbox, MessageBus, Outboxes
 from parlor.core.shared.feed import Feed
 from parlor.core.tasks.foreign import AdmitForeign
+from parlor.core.tasks.kinds import Kinds
 from parlor.core.tasks.ports import LetterSource, Runs, Upkeep
 from parlor.core.tasks.running import RunAttempt
 from parlor.entrypoints.consume_worker.letters import TakeLetter
@@ -49,6 +50,7 @@ def make_runner(container: Container) -> Runner:
         feed=container.get(Feed),
         slots=sum(settings.prefetch),
         lease_s=settings.lease_s,
+        limited=container.get(Kinds).limits.keys(),
     )
 
 

@@ -10,6 +10,7 @@ import structlog
 from parlor.core.shared.bus import FACTS_DUE, TASKS_DUE, MessageBus, Outboxes
 from parlor.core.shared.errors import Contended, ParlorError
 from parlor.core.shared.feed import Feed
+from parlor.entrypoints.consume_worker.patience import either
 
 log = structlog.get_logger()
 
@@ -68,7 +69,7 @@ class Relay:
                 await asyncio.sleep(AWAY_S)
                 continue
             if not more:
-                await _either(due, POLL_S)
+                await either(due, POLL_S)
 
     async def _relay_tasks(self) -> bool:
         """One round over the queues; answers whether another should follow at once."""
@@ -102,11 +103,3 @@ class Relay:
 
 def _set(due: asyncio.Event, _: bytes) -> None:
     due.set()
-
-
-async def _either(due: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await due.wait()
-    except TimeoutError:
-        return

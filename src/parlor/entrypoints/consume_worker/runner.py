@@ -1,7 +1,7 @@
 """Deliveries become runs: claimed in batches, run under their leases, ended in batches, then acknowledged."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -20,7 +20,7 @@ from parlor.core.tasks.running import RunAttempt
 from parlor.entrypoints.consume_worker.context import RunContext
 from parlor.entrypoints.consume_worker.endings import Endings
 from parlor.entrypoints.consume_worker.messages import DueRow, read
-from parlor.entrypoints.consume_worker.patience import patiently
+from parlor.entrypoints.consume_worker.patience import either, patiently
 
 log = structlog.get_logger()
 
@@ -28,6 +28,7 @@ MOST_IN_A_BATCH = 250
 PROGRESS_EVERY_S = 0.25
 LONG_S = 60
 GIVE_UP_S = 5.0
+HELD_BACK_EVERY_S = 1.0
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.05, 2.0
 
 AnswerT = TypeVar("AnswerT")
@@ -55,6 +56,7 @@ class Runner:
         feed: Feed,
         slots: int,
         lease_s: float,
+        limited: Collection[str] = (),
     ) -> None:
         self._inbox = inbox
         self._runs = runs
@@ -63,11 +65,14 @@ class Runner:
         self._feed = feed
         self._slots = slots
         self._lease_s = lease_s
+        self._limited = frozenset(limited)
         self._held: dict[TaskId, Run] = {}
         self._endings = Endings(runs, feed, self._settle)
         self._freed = asyncio.Event()
-        self._beginning: asyncio.Task[None] | None = None
-        self._loops: list[asyncio.Task[None]] = []
+        self._room = asyncio.Event()
+        self._beginnings: set[asyncio.Task[None]] = set()
+        self._taking: list[asyncio.Task[None]] = []
+        self._keeping: list[asyncio.Task[None]] = []
         self._stopping: set[asyncio.Task[None]] = set()
         self._deaf: Callable[[], None] = _hears_nothing
 
@@ -79,33 +84,33 @@ class Runner:
     def start(self) -> None:
         """Begin to take, renew, store, and to hear what is cancelled."""
         self._deaf = self._feed.listen(CANCELLED_CHANNEL, self._heard_cancelled)
-        for loop in (
-            self._take(),
-            self._renew(),
-            self._endings.keep_storing(),
-            self._endings.keep_reporting(),
-        ):
-            self._loops.append(asyncio.create_task(loop))
+        self._taking = [asyncio.create_task(self._take())]
+        if self._limited:
+            self._taking.append(asyncio.create_task(self._take_held_back()))
+        keeping = (self._renew(), self._endings.keep_storing(), self._endings.keep_reporting())
+        self._keeping = [asyncio.create_task(loop) for loop in keeping]
 
     def failed(self) -> BaseException | None:
         """What ended one of the loops, if something did: a mistake of ours, since they outlive any outage."""
-        return next((loop.exception() for loop in self._loops if loop.done() and not loop.cancelled()), None)
+        loops = (*self._taking, *self._keeping)
+        return next((loop.exception() for loop in loops if loop.done() and not loop.cancelled()), None)
 
     async def stop(self, drain_s: float) -> None:
         """Take no more, wait for what runs, then give back what still does, its attempt unspent."""
         await self._inbox.pause()
-        self._loops[0].cancel()
-        if self._beginning is not None:
-            await asyncio.wait([self._beginning], timeout=max(drain_s, GIVE_UP_S))
+        for loop in self._taking:
+            loop.cancel()
+        if self._beginnings:
+            await asyncio.wait(self._beginnings, timeout=max(drain_s, GIVE_UP_S))
         jobs = [run.job for run in self._held.values() if run.job is not None]
         if jobs:
             await asyncio.wait(jobs, timeout=drain_s)
         await self._give_back()
         await self._store_the_rest()
-        for loop in self._loops:
+        for loop in self._keeping:
             loop.cancel()
         self._deaf()
-        await asyncio.gather(*self._loops, *self._stopping, return_exceptions=True)
+        await asyncio.gather(*self._taking, *self._keeping, *self._stopping, return_exceptions=True)
 
     async def _give_back(self) -> None:
         jobs = [run.job for run in self._unended() if run.job is not None]
@@ -146,9 +151,26 @@ class Runner:
                 self._freed.clear()
                 await self._freed.wait()
             deliveries = await self._inbox.take(self._slots - len(self._held))
-            # Whole, also when a shutdown comes: what was claimed must be run, or given back.
-            self._beginning = asyncio.create_task(self._begin(deliveries))
-            await asyncio.shield(self._beginning)
+            await self._whole(self._begin(deliveries))
+
+    async def _take_held_back(self) -> None:
+        """Claim what was held back once its kind has room: after an end here, or by the clock after one elsewhere."""
+        while True:
+            await either(self._room, HELD_BACK_EVERY_S)
+            self._room.clear()
+            if (most := self._slots - len(self._held)) > 0:
+                await self._whole(self._begin_held_back(most))
+
+    async def _whole(self, beginning: Coroutine[None, None, None]) -> None:
+        """Let it come to its end, also when a shutdown ends us: what was claimed must be run, or given back."""
+        job = asyncio.create_task(beginning)
+        self._beginnings.add(job)
+        job.add_done_callback(self._beginnings.discard)
+        await asyncio.shield(job)
+
+    async def _begin_held_back(self, most: int) -> None:
+        for attempt in await patiently(partial(self._runs.claim_held_back, most)):
+            await self._start(attempt, None)
 
     async def _begin(self, deliveries: Sequence[Delivery]) -> None:
         known: dict[TaskId, Delivery] = {}
@@ -177,13 +199,14 @@ class Runner:
         rows = [task_id for task_id in known if task_id not in newborn]
         attempts = await self._claimed(rows, born, known) if known else []
         for attempt in attempts:
-            delivery = known.pop(attempt.task_id)
-            await self._supersede(attempt.task_id)
-            if (
-                attempt.timeout_s > LONG_S
-            ):  # the lease is its durability, so the broker's own timeout never matters
+            delivery = known.pop(attempt.task_id, None)  # none for one that was held back until now
+            if delivery is not None and attempt.timeout_s > LONG_S:
+                # The lease is its durability, so the broker's own timeout never matters.
                 spare.append(delivery)
-            self._start(attempt, None if attempt.timeout_s > LONG_S else delivery)
+                delivery = None
+            await self._start(attempt, delivery)
+        if known:
+            self._room.set()  # they may have been held back just now
         await self._inbox.acknowledge([*known.values(), *spare])
 
     async def _claimed(
@@ -205,6 +228,11 @@ class Runner:
                 )
         return attempts
 
+    async def _start(self, attempt: Attempt, delivery: Delivery | None) -> None:
+        await self._supersede(attempt.task_id)
+        run = self._held[attempt.task_id] = Run(attempt, delivery)
+        run.job = asyncio.create_task(self._run(attempt))
+
     async def _supersede(self, task_id: TaskId) -> None:
         """End an older run of ours of the same task: its lease was lost, or we could not have claimed it again."""
         older = self._held.get(task_id)
@@ -212,10 +240,6 @@ class Runner:
             if older.job is not None:
                 older.job.cancel()
             await self._settle({task_id: older.attempt.fence})
-
-    def _start(self, attempt: Attempt, delivery: Delivery | None) -> None:
-        run = self._held[attempt.task_id] = Run(attempt, delivery)
-        run.job = asyncio.create_task(self._run(attempt))
 
     async def _run(self, attempt: Attempt) -> None:
         context = RunContext(attempt, self._runs, self._endings.report)
@@ -241,6 +265,8 @@ class Runner:
         """Let go of the runs under these fences: the same task may be held again, under a newer one."""
         runs = [self._held.pop(task_id) for task_id, fence in ended.items() if self._holds(task_id, fence)]
         self._freed.set()
+        if any(run.attempt.kind in self._limited for run in runs):
+            self._room.set()
         await self._inbox.acknowledge([run.delivery for run in runs if run.delivery is not None])
 
     def _holds(self, task_id: TaskId, fence: int) -> bool:
