@@ -42,6 +42,7 @@ from parlor.adapters.sql.schema import Schema
 from parlor.adapters.sql.upkeep import SqlDeadLetters, SqlUpkeep
 from parlor.adapters.sql.views import SqlTaskViews
 from parlor.adapters.sql.work import Reactions, SqlWork
+from parlor.adapters.threads import DaemonThreads
 from parlor.config import BadSettings, Settings
 from parlor.core.games.deck import DECK
 from parlor.core.games.handlers import TruthOrDareHandler
@@ -73,6 +74,7 @@ R = TypeVar("R")
 T = TypeVar("T")
 AUDIENCE = "parlor"
 EMBEDDED_TTL_S = 1.0
+THREADS = 32
 
 # Which contexts answer, in the same transaction, to another's facts: one line each.
 REACTIONS: Reactions = {}
@@ -240,7 +242,7 @@ class Container:
         )
         self._register(Kinds, kinds)
         self._register(AdmitForeign, AdmitForeign(kinds, producers))
-        self._register(RunAttempt, RunAttempt(kinds=kinds, jitter=random.SystemRandom().random))
+        self._register(RunAttempt, RunAttempt(kinds, DaemonThreads(THREADS), random.SystemRandom().random))
         return kinds
 
     def _handlers(self) -> list[AnyHandler]:

@@ -8,11 +8,12 @@ from typing import Annotated, ClassVar
 from parlor.adapters.payloads import PydanticPayloads
 from parlor.core.shared.clock import Clock
 from parlor.core.shared.errors import Contended, NotFound
-from parlor.core.shared.handling import Context
+from parlor.core.shared.handling import Context, ThreadContext
 from parlor.core.shared.ids import TaskId
 from parlor.core.shared.rules import Length, Secret
 from parlor.core.tasks.kinds import Kinds
 from parlor.core.tasks.model import Task, TaskStatus, UniqueKeyTaken
+from parlor.core.tasks.ports import AnyHandler
 
 
 @dataclass(slots=True)
@@ -113,7 +114,22 @@ class SecretNoteHandler(NoteHandler):
     permission: ClassVar[str | None] = "tasks:create:secret_note"
 
 
-def kinds_that(act: Act = echo, *, more: Sequence[NoteHandler] = ()) -> Kinds:
+Block = Callable[[Note, ThreadContext], Echo]
+
+
+@dataclass(slots=True)
+class BlockingNoteHandler:
+    """Does what the test says, in a thread."""
+
+    block: Block
+    kind: ClassVar[str] = "blocking_note"
+    permission: ClassVar[str | None] = None
+
+    def __call__(self, payload: Note, context: ThreadContext) -> Echo:
+        return self.block(payload, context)
+
+
+def kinds_that(act: Act = echo, *, more: Sequence[AnyHandler] = ()) -> Kinds:
     """Register `note` and `secret_note`, which both do this, and what else is given."""
-    handlers = [NoteHandler(act), SecretNoteHandler(act), *more]
+    handlers: list[AnyHandler] = [NoteHandler(act), SecretNoteHandler(act), *more]
     return Kinds.of(handlers, PydanticPayloads(handlers))

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from parlor.adapters.threads import DaemonThreads
 from parlor.core.identity.events import UserRegistered
 from parlor.core.shared.bus import Delivery
 from parlor.core.shared.errors import Contended, DatabaseAway
@@ -49,7 +50,7 @@ class Worker:
             inbox=self.inbox,
             runs=self.runs,
             admit=AdmitForeign(kinds, Producers()),
-            run_attempt=RunAttempt(kinds, lambda: 0.5),
+            run_attempt=RunAttempt(kinds, DaemonThreads(2), lambda: 0.5),
             feed=self.feed,
             slots=self.slots,
             lease_s=LEASE_S,

@@ -1,5 +1,7 @@
 """AdmitForeign: which orders over the broker are taken, for whom, and why one is not."""
 
+from typing import ClassVar
+
 import pytest
 
 from parlor.core.shared.actor import ActorKind
@@ -18,7 +20,7 @@ class FakeHttpRequest(NoteHandler):
     """The one kind with a permission that producers may run."""
 
     kind = HttpRequestHandler.kind
-    permission = "tasks:create:http_request"
+    permission: ClassVar[str | None] = "tasks:create:http_request"
 
 
 def admitting(producers: Producers | None = None) -> AdmitForeign:

@@ -8,6 +8,7 @@ from typing import NoReturn
 import pytest
 from hypothesis import given, strategies as st
 
+from parlor.adapters.threads import DaemonThreads
 from parlor.core.shared.errors import Busy, Conflict, Forbidden, Invalid, NotFound, ParlorError, TooMany
 from parlor.core.shared.handling import Context, Fail, Retry
 from parlor.core.tasks.model import MAX_RESULT_BYTES, Attempt, Ending, Failed, Postponed, Succeeded
@@ -18,7 +19,7 @@ from tests.fakes.tasks import Act, Echo, Note, echo, kinds_that
 
 
 def runner(act: Act = echo, jitter: Callable[[], float] = lambda: 0.5) -> RunAttempt:
-    return RunAttempt(kinds_that(act), jitter)
+    return RunAttempt(kinds_that(act), DaemonThreads(2), jitter)
 
 
 def raising(error: BaseException) -> Act:

@@ -63,6 +63,47 @@ class Handler(Protocol[PayloadT_contra, ResultT_co]):
     async def __call__(self, payload: PayloadT_contra, context: Context) -> ResultT_co: ...
 
 
+class ThreadContext(Protocol):
+    """The run that a synchronous handler is called in, in a thread of its own."""
+
+    @property
+    def task_id(self) -> TaskId: ...
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first attempt; lost ones count."""
+        ...
+
+    @property
+    def requester(self) -> Actor:
+        """Who asked for the task."""
+        ...
+
+    @property
+    def log(self) -> HandlerLog: ...
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody waits for the result any more: a thread cannot be stopped, it must look itself."""
+        ...
+
+    def progress(self, current: int, total: int, message: str = "") -> None:
+        """Show how far it is. Never fails the task."""
+        ...
+
+
+class SyncHandler(Protocol[PayloadT_contra, ResultT_co]):
+    """A kind of task whose code blocks: it runs in a thread, beside the event loop.
+
+    At its timeout, or when its task is cancelled, the thread is abandoned: its result is dropped.
+    """
+
+    kind: ClassVar[str]
+    permission: ClassVar[str | None]
+
+    def __call__(self, payload: PayloadT_contra, context: ThreadContext) -> ResultT_co: ...
+
+
 @runtime_checkable
 class Limited(Protocol):
     """A handler of which only `concurrency` run at once, over all workers; the others wait, requesters in turn."""

@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from parlor.core.shared.actor import Actor
 from parlor.core.shared.bus import Delivery
-from parlor.core.shared.handling import Handler
+from parlor.core.shared.handling import Handler, SyncHandler
 from parlor.core.shared.ids import TaskId
 from parlor.core.shared.paging import Page, PageRequest
 from parlor.core.shared.work import Work
@@ -22,7 +22,8 @@ from parlor.core.tasks.model import (
     TaskStatus,
 )
 
-AnyHandler = Handler[Any, Any]
+AnyHandler = Handler[Any, Any] | SyncHandler[Any, Any]
+AnswerT = TypeVar("AnswerT")
 
 
 class Tasks(Protocol):
@@ -168,6 +169,17 @@ class DeadLetters(Protocol):
 
     async def has_row(self, task_id: TaskId) -> bool:
         """Whether a task of this id exists, whatever its state."""
+        ...
+
+
+class Threads(Protocol):
+    """Runs code that blocks, beside the event loop."""
+
+    async def run(self, call: Callable[[], AnswerT]) -> AnswerT:
+        """Call in a thread. Cancelled, it leaves the thread to itself and its answer unheard.
+
+        Raises Busy while too many threads that were left to themselves still run.
+        """
         ...
 
 

@@ -9,6 +9,8 @@ from parlor.core.shared.errors import Conflict, Forbidden, Invalid, NotFound, Pa
 from parlor.core.shared.handling import Context, Fail, Retry
 from parlor.core.tasks.kinds import Kinds
 from parlor.core.tasks.model import MAX_RESULT_BYTES, Attempt, Ending, Failed, Postponed, Succeeded, TaskError
+from parlor.core.tasks.ports import Threads
+from parlor.core.tasks.synchronous import called
 
 FIRST_DELAY_S = 1.0
 LONGEST_DELAY_S = 600.0
@@ -22,6 +24,7 @@ class RunAttempt:
     """Runs a claimed attempt to its end. A cancellation passes through: the lease is what decides then."""
 
     kinds: Kinds
+    threads: Threads
     jitter: Callable[[], float]
 
     async def __call__(self, attempt: Attempt, context: Context) -> Ending:  # noqa: PLR0911 - one answer for each way to end
@@ -46,7 +49,7 @@ class RunAttempt:
     async def _handle(self, attempt: Attempt, context: Context) -> Ending:
         handler = self.kinds.handler(attempt.kind)
         payload = self.kinds.payloads.build(attempt.kind, attempt.payload)
-        result = await handler(payload, context)
+        result = await called(handler, payload, context, self.threads)
         try:
             written = self.kinds.payloads.result_json(attempt.kind, result)
         except ValueError:

@@ -1,0 +1,59 @@
+"""Handlers that block: each call has a thread, and a context that may be used from there."""
+
+import asyncio
+from inspect import iscoroutinefunction
+from typing import Any, cast
+
+from parlor.core.shared.actor import Actor
+from parlor.core.shared.handling import Context, Handler, HandlerLog, SyncHandler
+from parlor.core.shared.ids import TaskId
+from parlor.core.tasks.ports import AnyHandler, Threads
+
+
+class FromThread:
+    """Port `ThreadContext`, over the run's own context, which lives in the event loop."""
+
+    def __init__(self, context: Context, loop: asyncio.AbstractEventLoop) -> None:
+        self._context = context
+        self._loop = loop
+        self.abandoned = False
+
+    @property
+    def task_id(self) -> TaskId:
+        """The task."""
+        return self._context.task_id
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first."""
+        return self._context.attempt
+
+    @property
+    def requester(self) -> Actor:
+        """Who asked."""
+        return self._context.requester
+
+    @property
+    def log(self) -> HandlerLog:
+        """Lines that carry the run's ids."""
+        return self._context.log
+
+    def progress(self, current: int, total: int, message: str = "") -> None:
+        """Hand it over to the event loop; one that was abandoned has nobody to tell."""
+        if not self.abandoned:
+            asyncio.run_coroutine_threadsafe(self._show(current, total, message), self._loop)
+
+    async def _show(self, current: int, total: int, message: str) -> None:
+        await self._context.progress(current, total, message)
+
+
+async def called(handler: AnyHandler, payload: object, context: Context, threads: Threads) -> object:
+    """Call a handler, of whichever sort it is."""
+    if iscoroutinefunction(type(handler).__call__):
+        return await cast("Handler[Any, Any]", handler)(payload, context)
+    blocking = cast("SyncHandler[Any, Any]", handler)
+    inside = FromThread(context, asyncio.get_running_loop())
+    try:
+        return await threads.run(lambda: blocking(payload, inside))
+    finally:
+        inside.abandoned = True
