@@ -179,3 +179,13 @@ async def test_what_was_taken_before_a_pause_can_be_settled(both: Both) -> None:
     await inbox.pause()
     await inbox.acknowledge(taken)
     assert await both.bus.room("default") == 2000
+
+
+async def test_what_is_given_back_comes_again(both: Both) -> None:
+    task = due()
+    await both.bus.send_tasks([task])
+    inbox = await both.open_inbox()
+    await inbox.give_back(await inbox.take(10))
+    [delivery] = await inbox.take(10)
+    assert delivery.message_id == str(task.task_id)
+    await inbox.acknowledge([delivery])

@@ -23,6 +23,7 @@ class FakeInbox:
     limits: list[int] = field(default_factory=list)
     paused: bool = False
     acknowledged: list[Delivery] = field(default_factory=list)
+    given_back: list[Delivery] = field(default_factory=list)
     refused: list[tuple[Delivery, str]] = field(default_factory=list)
     _waiting: list[Delivery] = field(default_factory=list)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -43,6 +44,9 @@ class FakeInbox:
         for delivery in deliveries:
             self.acknowledged.append(delivery)
             self.log.append(("acknowledge", delivery.message_id))
+
+    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        self.given_back += deliveries
 
     async def pause(self) -> None:
         self.paused = True

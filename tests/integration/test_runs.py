@@ -12,6 +12,8 @@ import orjson
 import pytest
 
 from parlor.adapters.sql.engine import Database
+from parlor.adapters.sql.runs import _CLAIM, _CLAIM_AND_BIRTH
+from parlor.adapters.sql.tasks import columns
 from parlor.core.shared.errors import Contended
 from parlor.core.shared.ids import TaskId, uuid7
 from parlor.core.tasks.model import (
@@ -41,6 +43,30 @@ SOON, LATER = timedelta(0), timedelta(hours=1)
 @pytest.fixture
 def sql(database: Database) -> Sql:
     return Sql(database)
+
+
+async def waits_for_the_disk(sql: Sql, *tasks: Task, births: int = 0) -> bool:
+    """Claim them, the last ones as births, and answer what the commit of the claim would do."""
+    known = await sql.enqueue(*tasks[: len(tasks) - births])
+    born = list(tasks[len(tasks) - births :])
+    async with sql.database.session() as session, session.transaction():
+        if born:
+            await session.fetch(_CLAIM_AND_BIRTH, *columns(born), 60.0, [*known, *(t.id for t in born)], [])
+        else:
+            await session.fetch(_CLAIM, known, 60.0)
+        waits: str = await session.fetchval("show synchronous_commit")
+        return waits == "on"
+
+
+async def test_a_claim_waits_for_the_disk_only_where_a_crash_would_cost_something(sql: Sql) -> None:
+    """Namely the only attempt, or a message that is not there any more (ADR 10)."""
+    once, long, later = {"max_attempts": 1}, {"timeout_s": 61}, {"run_at": datetime(2100, 1, 1, tzinfo=UTC)}
+    assert not await waits_for_the_disk(sql, a_task(), a_task(timeout_s=60))
+    assert await waits_for_the_disk(sql, a_task(), a_task(**once))
+    assert await waits_for_the_disk(sql, a_task(), a_task(**long))
+    assert not await waits_for_the_disk(sql, a_task(), a_task(), births=1)
+    for more in (once, long, later):
+        assert await waits_for_the_disk(sql, a_task(), a_task(**more), births=1)
 
 
 async def running(sql: Sql, **fields: object) -> Attempt:

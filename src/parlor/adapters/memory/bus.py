@@ -73,6 +73,12 @@ class MemoryBus:
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """Nothing is kept for a second delivery: the row is."""
 
+    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Put them at the end."""
+        for delivery in deliveries:
+            self._queues[delivery.queue].append(delivery)
+        self._arrived.set()
+
     async def refuse(self, delivery: Delivery, reason: str, detail: str) -> None:
         """Only the relay of this process sends here, so a message that cannot be taken is a mistake of ours."""
         log.error("own_message_refused", task_id=delivery.message_id, reason=reason, detail=detail)

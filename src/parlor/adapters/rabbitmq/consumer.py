@@ -77,13 +77,12 @@ class RabbitInbox:
         return self._waiting.take(limit)
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        tags: dict[Stream, list[int]] = defaultdict(list)
-        for delivery in deliveries:
-            mark = mark_of(delivery)
-            tags[mark.stream].append(mark.tag)
-            self._moved[delivery.queue] = self._clock()
-        for stream, settled in tags.items():
-            await stream.acknowledge(settled)
+        for stream, tags in self._by_stream(deliveries).items():
+            await stream.acknowledge(tags)
+
+    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        for stream, tags in self._by_stream(deliveries).items():
+            await stream.requeue(tags)
 
     async def refuse(self, delivery: Delivery, reason: str, detail: str) -> None:
         letter = refusal(delivery, self._names.dead_letters, reason, detail)
@@ -105,6 +104,14 @@ class RabbitInbox:
     async def healthy(self) -> bool:
         """Whether deliveries come: not so when a queue has messages and sends none, or gives no answer."""
         return self.ready and not any([await self._stalls(queue) for queue in QUEUES])
+
+    def _by_stream(self, deliveries: Sequence[Delivery]) -> dict[Stream, list[int]]:
+        tags: dict[Stream, list[int]] = defaultdict(list)
+        for delivery in deliveries:
+            mark = mark_of(delivery)
+            tags[mark.stream].append(mark.tag)
+            self._moved[delivery.queue] = self._clock()
+        return tags
 
     async def _move(self, delivery: Delivery, letter: Outgoing) -> bool:
         moved = all(await self._outlet.publish([letter]))

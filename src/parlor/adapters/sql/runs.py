@@ -14,7 +14,7 @@ from parlor.adapters.sql.work import Hints, Reactions, SqlWork
 from parlor.core.identity.ports import UserChanges
 from parlor.core.shared.errors import Contended
 from parlor.core.shared.ids import TaskId
-from parlor.core.tasks.model import Attempt, Ending, Failed, Postponed, Progress, Succeeded, Task
+from parlor.core.tasks.model import LONG_S, Attempt, Ending, Failed, Postponed, Progress, Succeeded, Task
 from parlor.core.tasks.ports import FinishingWork
 
 _ATTEMPT = """t.id, kind, payload || coalesce(secrets, '{}') as payload, attempts, max_attempts, timeout_s, fence,
@@ -35,7 +35,19 @@ claimed as (
     returning {_ATTEMPT})"""
 
 
-_CLAIM = f"with {_claimed(ids='$1', lease='$2')} select * from claimed"
+def _lazily(claimed: str) -> str:
+    """Let the commit not wait for the disk where all can afford to lose this claim in a crash of the database.
+
+    Those have another attempt left, and a message that is acknowledged after their end only. See ADR 10.
+    """
+    return f"""(select set_config('synchronous_commit', case when bool_and(is_safe) then 'off'
+                           else current_setting('synchronous_commit') end, true) from ({claimed}) claims)"""
+
+
+_SAFE = f"attempts < max_attempts and timeout_s <= {LONG_S} as is_safe"
+_CLAIM = f"""
+with {_claimed(ids="$1", lease="$2")}
+select claimed.*, {_lazily(f"select {_SAFE} from claimed")} from claimed"""
 # What has a row already is not born but claimed; of what is born only the id comes back, since the rest is at hand.
 # A row that appears while this runs is its maker's to claim.
 _CLAIM_AND_BIRTH = f"""
@@ -50,11 +62,15 @@ born as ({STORED}
         select case when run_at > moment then 'later' when kind = any($17::text[]) then 'held back' else 'now' end
     ) as judged (state)
     on conflict (id) do nothing
-    returning id, status),
-{_claimed(ids="$16", lease="$15")}
-select * from claimed
-union all
-select id, null, null, null, null, null, null, null, null, null, null, null from born where status = 'running'"""
+    returning id, status, attempts, max_attempts, timeout_s),
+{_claimed(ids="$16", lease="$15")},
+judged as (
+    select {_SAFE} from claimed union all select status = 'running' and {_SAFE} from born)
+select *, {_lazily("select is_safe from judged")} from (
+    select * from claimed
+    union all
+    select id, null, null, null, null, null, null, null, null, null, null, null from born where status = 'running'
+) started"""
 _CLAIM_HELD_BACK = claim_held_back(_ATTEMPT)
 _RENEW = """
 update tasks t set lease_until = clock_timestamp() + make_interval(secs => $3)

@@ -106,6 +106,10 @@ class Inbox(Protocol):
         """Settle them; one whose channel has gone is dropped here and comes again by itself."""
         ...
 
+    async def give_back(self, deliveries: Sequence[Delivery]) -> None:
+        """Return them to their queues: they come again, here or elsewhere."""
+        ...
+
     async def pause(self) -> None:
         """Take no more from the broker; what is at hand stays."""
         ...

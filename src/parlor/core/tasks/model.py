@@ -15,6 +15,8 @@ JsonObject = Mapping[str, object]
 MANAGE = "tasks:manage"
 MAX_ATTEMPTS = (1, 100)
 TIMEOUT_S = (1, 86_400)
+# The message of a task that may take longer is acknowledged at its claim: the broker would not wait for its end.
+LONG_S = 60
 UNIQUE_KEY_LENGTH = (1, 128)
 MAX_RESULT_BYTES = 256 * 1024
 EARLIEST_RUN_AT = datetime(1970, 1, 1, tzinfo=UTC)

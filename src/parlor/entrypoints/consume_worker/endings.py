@@ -19,17 +19,18 @@ log = structlog.get_logger()
 MOST_IN_A_BATCH = 250
 PROGRESS_EVERY_S = 0.25
 
-# Lets go of the runs under these fences: their ends are stored, or were refused.
+# Lets go of the runs under these fences.
 Settle = Callable[[Mapping[TaskId, int]], Awaitable[None]]
 
 
 class Endings:
     """Gathers while the last batch is being stored; what has gathered by then is the next one."""
 
-    def __init__(self, runs: Runs, feed: Feed, settle: Settle) -> None:
+    def __init__(self, runs: Runs, feed: Feed, *, settle: Settle, give_back: Settle) -> None:
         self._runs = runs
         self._feed = feed
         self._settle = settle
+        self._give_back = give_back
         self._waiting: list[Ending] = []
         self._news: dict[TaskId, tuple[int, Progress]] = {}
         self._some = asyncio.Event()
@@ -84,7 +85,8 @@ class Endings:
             self._news.pop(ending.task_id, None)
         accepted = await self._finished(batch)
         del self._waiting[: len(batch)]
-        await self._settle({ending.task_id: ending.fence for ending in batch})
+        await self._settle({one.task_id: one.fence for one in batch if one.task_id in accepted})
+        await self._give_back({one.task_id: one.fence for one in batch if one.task_id not in accepted})
         final = (one for one in batch if not isinstance(one, Postponed))
         await self.tell([one.task_id for one in final if one.task_id in accepted])
 

@@ -14,7 +14,7 @@ from parlor.core.shared.feed import Feed
 from parlor.core.shared.ids import TaskId
 from parlor.core.tasks.cancelling import CANCELLED_CHANNEL, read_cancelled
 from parlor.core.tasks.foreign import AdmitForeign, Refused
-from parlor.core.tasks.model import Attempt, Succeeded, Task
+from parlor.core.tasks.model import LONG_S, Attempt, Succeeded, Task
 from parlor.core.tasks.ports import Runs
 from parlor.core.tasks.running import RunAttempt
 from parlor.entrypoints.consume_worker.context import RunContext
@@ -26,7 +26,6 @@ log = structlog.get_logger()
 
 MOST_IN_A_BATCH = 250
 PROGRESS_EVERY_S = 0.25
-LONG_S = 60
 GIVE_UP_S = 5.0
 HELD_BACK_EVERY_S = 1.0
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.05, 2.0
@@ -67,7 +66,7 @@ class Runner:
         self._lease_s = lease_s
         self._limited = frozenset(limited)
         self._held: dict[TaskId, Run] = {}
-        self._endings = Endings(runs, feed, self._settle)
+        self._endings = Endings(runs, feed, settle=self._settle, give_back=self._unsettle)
         self._freed = asyncio.Event()
         self._room = asyncio.Event()
         self._beginnings: set[asyncio.Task[None]] = set()
@@ -263,11 +262,18 @@ class Runner:
 
     async def _settle(self, ended: Mapping[TaskId, int]) -> None:
         """Let go of the runs under these fences: the same task may be held again, under a newer one."""
-        runs = [self._held.pop(task_id) for task_id, fence in ended.items() if self._holds(task_id, fence)]
+        await self._inbox.acknowledge(self._released(ended))
+
+    async def _unsettle(self, refused: Mapping[TaskId, int]) -> None:
+        """Let go of runs whose end was refused: whether a message is needed still, its next claim finds out."""
+        await self._inbox.give_back(self._released(refused))
+
+    def _released(self, held: Mapping[TaskId, int]) -> list[Delivery]:
+        runs = [self._held.pop(task_id) for task_id, fence in held.items() if self._holds(task_id, fence)]
         self._freed.set()
         if any(run.attempt.kind in self._limited for run in runs):
             self._room.set()
-        await self._inbox.acknowledge([run.delivery for run in runs if run.delivery is not None])
+        return [run.delivery for run in runs if run.delivery is not None]
 
     def _holds(self, task_id: TaskId, fence: int) -> bool:
         run = self._held.get(task_id)
