@@ -31,7 +31,7 @@ def test_what_is_listed_is_the_default(defaults: Settings, monkeypatch: pytest.M
 
 
 def test_only_what_has_no_default_is_listed_empty(defaults: Settings) -> None:
-    without = {alias for alias, name in ALIASES.items() if getattr(defaults, name) in (None, ())}
+    without = {alias for alias, name in ALIASES.items() if getattr(defaults, name) in (None, (), {})}
     assert {name for name, text in EXAMPLE.items() if not text} == without
 
 
