@@ -10,7 +10,7 @@ from parlor.core.shared.actor import Actor, ActorKind
 from parlor.core.shared.bus import Delivery
 from parlor.core.shared.ids import SessionId, TaskId, UserId, uuid7
 from parlor.core.shared.work import OnceKey
-from parlor.core.tasks.model import Attempt, Order, Priority, Requester, Task
+from parlor.core.tasks.model import Attempt, DeadLetter, Order, Priority, Requester, Task
 from tests.fakes.clock import NOON
 
 PASSWORD = "correct horse battery staple"
@@ -55,6 +55,16 @@ def a_requester(actor: Actor | None = None) -> Requester:
 def an_order(**fields: Any) -> Order:
     defaults: dict[str, Any] = {"kind": "note", "payload": {"text": "hello"}}
     return Order(**defaults | fields)
+
+
+def a_letter(**fields: Any) -> DeadLetter:
+    defaults: dict[str, Any] = {
+        "reason": "not_json",
+        "detail": "The body is not JSON.",
+        "message_id": "order-7",
+        "routing_key": "high",
+    }
+    return DeadLetter(**defaults | fields)
 
 
 def a_task(**fields: Any) -> Task:

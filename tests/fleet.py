@@ -92,19 +92,20 @@ class Fleet:
     async def serve(self) -> Process:
         """Start an API process, and wait until it answers."""
         port = free_port()
-        return await self._start(port, "serve", "--port", str(port))
+        return await self.start(port, "serve", "--port", str(port))
 
     async def worker(self, *options: str) -> Process:
         """Start a worker, and wait until it has what it needs."""
         port = free_port()
-        return await self._start(port, "worker", *options, PARLOR_WORKER_PORT=str(port))
+        return await self.start(port, "worker", *options, PARLOR_WORKER_PORT=str(port))
 
     async def relay(self) -> Process:
         """Start a relay, and wait until it has what it needs."""
         port = free_port()
-        return await self._start(port, "relay", PARLOR_WORKER_PORT=str(port))
+        return await self.start(port, "relay", PARLOR_WORKER_PORT=str(port))
 
-    async def _start(self, port: int, *arguments: str, **settings: str) -> Process:
+    async def start(self, port: int, *arguments: str, **settings: str) -> Process:
+        """Start a command that serves on this port, and wait until it is ready."""
         log = self.folder / f"{arguments[0]}-{port}.log"
         with log.open("wb") as output:
             child = subprocess.Popen(

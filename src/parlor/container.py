@@ -36,10 +36,11 @@ from parlor.adapters.security.passwords import BcryptHasher
 from parlor.adapters.security.tokens import DerivedRefreshTokens, JwtAccessTokens, RememberedTokens
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.identity import SqlDirectory
+from parlor.adapters.sql.letters import SqlLetterViews
 from parlor.adapters.sql.outbox import SqlOutboxes
 from parlor.adapters.sql.runs import SqlRuns
 from parlor.adapters.sql.schema import Schema
-from parlor.adapters.sql.upkeep import SqlDeadLetters, SqlUpkeep
+from parlor.adapters.sql.upkeep import SqlUpkeep
 from parlor.adapters.sql.views import SqlTaskViews
 from parlor.adapters.sql.work import Reactions, SqlWork
 from parlor.adapters.threads import DaemonThreads
@@ -64,8 +65,9 @@ from parlor.core.shared.work import UnitOfWork
 from parlor.core.tasks.foreign import AdmitForeign, Producers
 from parlor.core.tasks.http_request import HttpRequestHandler
 from parlor.core.tasks.kinds import Kinds
+from parlor.core.tasks.letters import KeepDeadLetter
 from parlor.core.tasks.model import Priority
-from parlor.core.tasks.ports import AnyHandler, DeadLetters, LetterSource, Runs, TaskViews, TaskWork, Upkeep
+from parlor.core.tasks.ports import AnyHandler, LetterSource, LetterViews, Runs, TaskViews, TaskWork, Upkeep
 from parlor.core.tasks.running import RunAttempt
 from parlor.core.tasks.waiting import Ends, FeedEnds
 
@@ -175,7 +177,7 @@ class Container:
         add(Upkeep, SqlUpkeep(database, hints, kinds.limits))
         add(Ends, FeedEnds(self.get(Feed)))
         add(TaskViews, SqlTaskViews(database))
-        add(DeadLetters, SqlDeadLetters(database))
+        add(LetterViews, SqlLetterViews(database))
         self._wire_bus()
 
     def _register(self, port: Any, adapter: object) -> None:
@@ -262,7 +264,8 @@ class Container:
 
     def _wire_bus(self) -> None:
         if self.mode is Mode.EMBEDDED:
-            bus = MemoryBus(dict(zip(Priority, self.settings.prefetch, strict=True)))
+            shares: dict[str, int] = dict(zip(Priority, self.settings.prefetch, strict=True))
+            bus = MemoryBus(shares, keep=self.build(KeepDeadLetter))
             self._register(MessageBus, bus)
             self._register(Inbox, bus)
             self._checks["rabbitmq"] = (False, nothing)

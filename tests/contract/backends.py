@@ -8,8 +8,9 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from parlor.core.identity.ports import IdentityWork
+from parlor.core.shared.bus import Replay
 from parlor.core.shared.events import Event
-from parlor.core.shared.ids import TaskId
+from parlor.core.shared.ids import DeadLetterId, TaskId
 from parlor.core.shared.work import Reaction
 from parlor.core.tasks.ports import TaskWork
 from tests.fakes.clock import FakeClock
@@ -51,6 +52,10 @@ class Backend(Protocol):
         """As if its run had succeeded."""
         ...
 
+    async def replays(self) -> Sequence[Replay]:
+        """List what waits to be sent again."""
+        ...
+
 
 @dataclass(slots=True)
 class FakeBackend:
@@ -75,6 +80,9 @@ class FakeBackend:
 
     async def end_task(self, task_id: TaskId) -> None:
         self.database.end_task(task_id)
+
+    async def replays(self) -> Sequence[Replay]:
+        return self.database.store.tasks.replays
 
 
 @dataclass(slots=True)
@@ -102,3 +110,10 @@ class SqlBackend:
         await self.sql.execute(
             "update tasks set status = 'succeeded', finished_at = clock_timestamp() where id = $1", task_id
         )
+
+    async def replays(self) -> Sequence[Replay]:
+        same = ("queue", "message_id", "headers", "body", "content_type", "properties")
+        return [
+            Replay(DeadLetterId(row["letter_id"]), **{name: row[name] for name in same})
+            for row in await self.sql.rows("select * from replay_outbox order by id")
+        ]

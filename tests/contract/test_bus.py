@@ -5,14 +5,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
+from unittest.mock import AsyncMock
 
 import pytest
+from pamqp.commands import Basic
 
 from parlor.adapters.memory.bus import MemoryBus
-from parlor.core.shared.bus import Fact, Inbox, MessageBus
-from parlor.core.shared.ids import EventId, uuid7
+from parlor.core.shared.bus import Fact, Inbox, MessageBus, Receipt, Replay
+from parlor.core.shared.ids import DeadLetterId, EventId, uuid7
 from tests.rabbitmq import a_bench, due, remove
 from tests.waiting import eventually
+
+TAKEN, WAITS = Receipt.TAKEN, Receipt.WAITS
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -32,7 +36,7 @@ class Both:
 @pytest.fixture(params=["memory", "rabbitmq"])
 async def both(request: pytest.FixtureRequest) -> AsyncIterator[Both]:
     if request.param == "memory":
-        memory = MemoryBus({"high": 64, "default": 32, "low": 8})
+        memory = MemoryBus({"high": 64, "default": 32, "low": 8}, keep=AsyncMock())
 
         async def open_inbox() -> PausableInbox:
             return memory
@@ -57,10 +61,31 @@ def a_fact(**body: object) -> Fact:
     )
 
 
+def a_replay(**fields: object) -> Replay:
+    sent = {"traceparent": TRACE, "shop": "north"}
+    added = {
+        "x-parlor-reason": "not_json",
+        "x-parlor-row": 1,
+        "x-death": [{"count": 1}],
+        "x-first-death-queue": "q",
+    }
+    properties = Basic.Properties(message_id="order-7", content_type="text/plain", headers=sent)  # type: ignore[arg-type]  # nested values of AMQP are no simple type
+    known: dict[str, object] = {
+        "letter_id": DeadLetterId(uuid7()),
+        "queue": "low",
+        "message_id": "order-7",
+        "headers": sent | added,
+        "body": b"\x00no json",
+        "content_type": "text/plain",
+        "properties": properties.marshal(),
+    }
+    return Replay(**known | fields)  # type: ignore[arg-type]  # fields by name
+
+
 async def test_a_sent_task_is_delivered(both: Both) -> None:
     """Its id, its queue and its headers arrive."""
     task = due("high", TRACE)
-    assert list(await both.bus.send_tasks([task])) == [True]
+    assert list(await both.bus.send_tasks([task])) == [TAKEN]
     [delivery] = await (await both.open_inbox()).take(10)
     assert delivery.message_id == str(task.task_id)
     assert delivery.queue == "high"
@@ -80,7 +105,7 @@ async def test_an_empty_batch_is_nothing(both: Both) -> None:
 
 async def test_every_fact_gets_its_answer(both: Both) -> None:
     """Nobody has to listen for a fact to count as published."""
-    assert list(await both.bus.send_facts([a_fact(n=1), a_fact(n=2)])) == [True, True]
+    assert list(await both.bus.send_facts([a_fact(n=1), a_fact(n=2)])) == [TAKEN, TAKEN]
 
 
 async def test_no_more_is_taken_than_asked_for(both: Both) -> None:
@@ -95,7 +120,7 @@ async def test_no_more_is_taken_than_asked_for(both: Both) -> None:
 async def test_every_task_is_delivered_once(both: Both) -> None:
     """More than any prefetch, and each is settled as it comes."""
     sent = [due(queue) for queue in ("high", "default", "low") for _ in range(100)]
-    assert all(await both.bus.send_tasks(sent))
+    assert set(await both.bus.send_tasks(sent)) == {TAKEN}
     inbox = await both.open_inbox()
     taken: list[str | None] = []
     while len(taken) < len(sent):
@@ -189,3 +214,26 @@ async def test_what_is_given_back_comes_again(both: Both) -> None:
     [delivery] = await inbox.take(10)
     assert delivery.message_id == str(task.task_id)
     await inbox.acknowledge([delivery])
+
+
+async def test_a_replay_is_delivered_as_its_producer_sent_it(both: Both) -> None:
+    """Without what was added to it; and it stays taken once it is settled."""
+    replay = a_replay()
+    receipts = list(await both.bus.send_replays([replay]))
+    inbox = await both.open_inbox()
+    [delivery] = await inbox.take(10)
+    assert (delivery.message_id, delivery.queue, delivery.body) == ("order-7", "low", b"\x00no json")
+    assert delivery.headers == {"traceparent": TRACE, "shop": "north"}
+    assert delivery.content_type == "text/plain"
+    await inbox.acknowledge([delivery])
+    if receipts == [WAITS]:
+        receipts = list(await both.bus.send_replays([replay]))
+    assert receipts == [TAKEN]
+    assert await both.bus.room("low") == 2000
+
+
+async def test_a_replay_of_what_had_no_id_has_none(both: Both) -> None:
+    properties = Basic.Properties(headers={"shop": "north"}).marshal()
+    await both.bus.send_replays([a_replay(message_id=None, content_type=None, properties=properties)])
+    [delivery] = await (await both.open_inbox()).take(10)
+    assert (delivery.message_id, delivery.content_type) == (None, None)

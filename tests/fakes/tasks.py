@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
 
 from parlor.adapters.payloads import PydanticPayloads
+from parlor.core.shared.bus import Replay
 from parlor.core.shared.clock import Clock
 from parlor.core.shared.errors import Contended, NotFound
 from parlor.core.shared.handling import Context, ThreadContext
-from parlor.core.shared.ids import TaskId
+from parlor.core.shared.ids import DeadLetterId, TaskId
 from parlor.core.shared.rules import Length, Secret
 from parlor.core.tasks.kinds import Kinds
-from parlor.core.tasks.model import Task, TaskStatus, UniqueKeyTaken
+from parlor.core.tasks.model import DeadLetter, Task, TaskStatus, UniqueKeyTaken
 from parlor.core.tasks.ports import AnyHandler
 
 
@@ -21,6 +22,8 @@ class TaskStore:
     """Rows by their id."""
 
     tasks: dict[TaskId, Task] = field(default_factory=dict)
+    letters: dict[DeadLetterId, DeadLetter] = field(default_factory=dict)
+    replays: list[Replay] = field(default_factory=list)
 
 
 class FakeTasks:
@@ -71,6 +74,38 @@ class FakeTasks:
         stored.run_at = task.run_at or now
         stored.finished_at = now if task.status.ended else None
         self._store.tasks[task.id] = stored
+
+
+class FakeDeadLetters:
+    """Port DeadLetters."""
+
+    def __init__(self, store: TaskStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def add(self, letter: DeadLetter) -> None:
+        kept = deepcopy(letter)
+        kept.dead_at = self._clock()
+        self._store.letters.setdefault(letter.id, kept)
+
+    async def get(self, letter_id: DeadLetterId) -> DeadLetter:
+        if letter_id not in self._store.letters:
+            raise NotFound
+        return deepcopy(self._store.letters[letter_id])
+
+    async def send_again(self, letter: DeadLetter) -> None:
+        self._store.letters[letter.id].replayed_at = letter.replayed_at
+        same = ("message_id", "headers", "body", "content_type", "properties")
+        self._store.replays.append(
+            Replay(letter.id, letter.queue, **{name: getattr(letter, name) for name in same})
+        )
+
+    async def remove(self, letter_id: DeadLetterId) -> None:
+        if self._store.letters.pop(letter_id, None) is None:
+            raise NotFound
+
+    async def has_row(self, task_id: TaskId) -> bool:
+        return task_id in self._store.tasks
 
 
 @dataclass(frozen=True, slots=True)

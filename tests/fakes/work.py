@@ -19,7 +19,7 @@ from parlor.core.shared.work import Earlier, OnceKey, Reaction
 from parlor.core.tasks.model import TaskStatus
 from tests.fakes.clock import FakeClock
 from tests.fakes.identity import FakeSessions, FakeUsers, IdentityStore
-from tests.fakes.tasks import FakeTasks, TaskStore
+from tests.fakes.tasks import FakeDeadLetters, FakeTasks, TaskStore
 
 DEEPEST = 8
 ONCE_LIFE = timedelta(hours=24)
@@ -79,6 +79,7 @@ class FakeWork:
         self.users = FakeUsers(store.identity)
         self.sessions = FakeSessions(store.identity)
         self.tasks = FakeTasks(store.tasks, clock)
+        self.letters = FakeDeadLetters(store.tasks, clock)
         self.afterwards: list[Callable[[], Awaitable[None]]] = []
         self._clock = clock
         self._reactions = reactions

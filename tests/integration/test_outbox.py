@@ -12,7 +12,7 @@ import pytest
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.outbox import LANES, SqlOutboxes
 from parlor.core.shared.actor import ActorKind
-from parlor.core.shared.bus import DueTask, Fact
+from parlor.core.shared.bus import DueTask, Fact, Receipt
 from parlor.core.shared.events import Event
 from parlor.core.shared.ids import TaskId, uuid7
 from parlor.core.tasks.model import Priority, Requester
@@ -36,25 +36,28 @@ class Happened(Event):
 
 
 class Broker:
-    """Takes everything but what it is told to refuse."""
+    """Takes everything but what it is told to refuse, or has no room for."""
 
     def __init__(self) -> None:
         self.tasks: list[TaskId] = []
         self.facts: list[Fact] = []
         self.refused: set[object] = set()
+        self.waiting: set[object] = set()
         self.away = False
 
-    async def send_tasks(self, due: Sequence[DueTask]) -> Sequence[bool]:
+    async def send_tasks(self, due: Sequence[DueTask]) -> Sequence[Receipt]:
         return [self._takes(one.task_id, self.tasks, one.task_id) for one in due]
 
-    async def send_facts(self, facts: Sequence[Fact]) -> Sequence[bool]:
+    async def send_facts(self, facts: Sequence[Fact]) -> Sequence[Receipt]:
         return [self._takes(one.body["number"], self.facts, one) for one in facts]
 
-    def _takes(self, key: object, taken: list[object] | list[TaskId] | list[Fact], what: object) -> bool:
-        if self.away or key in self.refused:
-            return False
+    def _takes(self, key: object, taken: list[object] | list[TaskId] | list[Fact], what: object) -> Receipt:
+        if self.away or key in self.waiting:
+            return Receipt.WAITS
+        if key in self.refused:
+            return Receipt.REFUSED
         taken.append(what)  # type: ignore[arg-type]  # the caller gives a list of its own kind
-        return True
+        return Receipt.TAKEN
 
 
 class SlowBroker(Broker):
@@ -65,12 +68,12 @@ class SlowBroker(Broker):
         self.sending = asyncio.Event()
         self.go = asyncio.Event()
 
-    async def send_tasks(self, due: Sequence[DueTask]) -> Sequence[bool]:
+    async def send_tasks(self, due: Sequence[DueTask]) -> Sequence[Receipt]:
         self.sending.set()
         await self.go.wait()
         return await super().send_tasks(due)
 
-    async def send_facts(self, facts: Sequence[Fact]) -> Sequence[bool]:
+    async def send_facts(self, facts: Sequence[Fact]) -> Sequence[Receipt]:
         self.sending.set()
         await self.go.wait()
         return await super().send_facts(facts)
@@ -118,9 +121,9 @@ async def test_a_message_says_which_task_and_where_it_comes_from(sql: Sql, outbo
     await sql.enqueue(task, a_task(priority=Priority.LOW))
     sent: list[DueTask] = []
 
-    async def send(due: Sequence[DueTask]) -> Sequence[bool]:
+    async def send(due: Sequence[DueTask]) -> Sequence[Receipt]:
         sent.extend(due)
-        return [True] * len(due)
+        return [Receipt.TAKEN] * len(due)
 
     await outboxes.relay_tasks(Priority.HIGH, 10, send)
     assert sent == [DueTask(task.id, "high", trace)]
@@ -185,7 +188,7 @@ async def test_who_speaks_for_nobody_shares_one_turn(sql: Sql, outboxes: SqlOutb
     assert person.id in broker.tasks
 
 
-async def test_what_was_not_confirmed_stays(sql: Sql, outboxes: SqlOutboxes, broker: Broker) -> None:
+async def test_what_was_refused_stays_and_is_counted(sql: Sql, outboxes: SqlOutboxes, broker: Broker) -> None:
     taken, refused = await sql.enqueue(a_task(), a_task())
     broker.refused = {refused}
     assert await outboxes.relay_tasks(DEFAULT, 10, broker.send_tasks) == 1
@@ -210,11 +213,34 @@ async def test_a_broker_that_is_away_is_no_rows_fault(
     assert [fact["failures"] for fact in await sql.facts()] == [0, 0]
 
 
+async def test_a_queue_that_is_nearly_full_is_no_rows_fault(
+    sql: Sql, outboxes: SqlOutboxes, broker: Broker
+) -> None:
+    """It takes some and has no room for others, again and again: these wait."""
+    (late,) = await sql.enqueue(a_task())
+    broker.waiting = {late}
+    for _ in range(12):
+        await sql.enqueue(a_task())
+        assert await outboxes.relay_tasks(DEFAULT, 10, broker.send_tasks) == 1
+    assert await sql.outbox() == [late]
+    assert await sql.value("select failures from task_outbox") == 0
+
+
+async def test_a_row_that_is_refused_alone_is_put_aside_too(
+    sql: Sql, outboxes: SqlOutboxes, broker: Broker
+) -> None:
+    broker.refused = set(await sql.enqueue(a_task()))
+    for _ in range(10):
+        assert await outboxes.relay_tasks(DEFAULT, 10, broker.send_tasks) == 0
+    assert await sql.outbox() == []
+    assert await sql.value("select count(*) from outbox_failed") == 1
+
+
 async def test_a_relay_that_dies_while_sending_leaves_the_rows(sql: Sql, outboxes: SqlOutboxes) -> None:
     ids = await sql.enqueue(a_task())
     await publish(sql, thing := uuid7(), 1)
 
-    async def die(_: Sequence[object]) -> Sequence[bool]:
+    async def die(_: Sequence[object]) -> Sequence[Receipt]:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -316,6 +342,17 @@ async def test_facts_stay_in_order_and_none_is_lost_under_many_relays(
     for fact in broker.facts:
         by_thing[fact.subject].append(fact.sequence)
     assert by_thing == {thing: list(range(1, 31)) for thing in things}
+
+
+async def test_a_fact_that_waits_holds_up_its_lane_and_is_not_counted(
+    sql: Sql, outboxes: SqlOutboxes, broker: Broker
+) -> None:
+    thing = uuid7()
+    await publish(sql, thing, 1, 2)
+    broker.waiting = {1}
+    for _ in range(12):
+        assert await outboxes.relay_facts([lane_of(thing)], 10, broker.send_facts) == 0
+    assert [(fact["body"]["number"], fact["failures"]) for fact in await sql.facts()] == [(1, 0), (2, 0)]
 
 
 async def test_what_follows_a_refused_fact_waits_for_it(

@@ -10,10 +10,12 @@ import pytest
 
 from parlor.adapters.rabbitmq.connection import visit
 from parlor.adapters.rabbitmq.topology import TopologyMismatch, TopologyMissing, check, declare
-from parlor.core.shared.bus import Fact
+from parlor.core.shared.bus import Fact, Receipt
 from parlor.core.shared.ids import EventId
 from tests.rabbitmq import BasicProperties, Bench, BlockingChannel, a_bench, a_namespace, due, got, remove
 from tests.waiting import eventually
+
+TAKEN, WAITS, REFUSED = Receipt.TAKEN, Receipt.WAITS, Receipt.REFUSED
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -74,13 +76,17 @@ async def test_a_check_names_what_is_missing_and_makes_nothing(rabbitmq_url: str
 
 async def test_an_unroutable_task_counts_as_not_published(bench: Bench) -> None:
     """Those around it do."""
-    assert list(await bench.bus.send_tasks([due("high"), due("nowhere"), due("low")])) == [True, False, True]
+    assert list(await bench.bus.send_tasks([due("high"), due("nowhere"), due("low")])) == [
+        TAKEN,
+        WAITS,
+        TAKEN,
+    ]
 
 
 async def test_a_task_sent_twice_in_a_batch_is_one_message(bench: Bench) -> None:
     """Also when it is returned: the broker's word is about an id."""
     task, lost = due("low"), due("nowhere")
-    assert list(await bench.bus.send_tasks([task, lost, task, lost])) == [True, False, True, False]
+    assert list(await bench.bus.send_tasks([task, lost, task, lost])) == [TAKEN, WAITS, TAKEN, WAITS]
     assert await bench.ready("low") == 1
 
 
@@ -115,7 +121,7 @@ async def test_a_foreign_client_reads_a_fact_as_a_cloud_event(bench: Bench) -> N
             queue = channel.queue_declare("", exclusive=True).method.queue
             channel.queue_bind(queue, bench.names.events, "parties.*")
             sending = asyncio.run_coroutine_threadsafe(bench.bus.send_facts([fact]), send)
-            assert list(sending.result()) == [True]
+            assert list(sending.result()) == [TAKEN]
             read.append(got(channel, queue))
 
         bench.foreign.do(listen)
@@ -143,7 +149,7 @@ async def test_a_fact_that_is_no_json_does_not_stop_the_others(bench: Bench) -> 
         Fact(EventId(UUID(int=n)), "a.b", 1, UUID(int=0), n, datetime.now(UTC), body)
         for n, body in enumerate((good, bad, good))
     ]
-    assert list(await bench.bus.send_facts(facts)) == [True, False, True]
+    assert list(await bench.bus.send_facts(facts)) == [TAKEN, REFUSED, TAKEN]
 
 
 async def test_a_cancelled_batch_leaves_the_channel_usable(bench: Bench) -> None:
@@ -155,14 +161,16 @@ async def test_a_cancelled_batch_leaves_the_channel_usable(bench: Bench) -> None
             await asyncio.sleep(0)
         publishing.cancel()
         await asyncio.wait([publishing])
-        assert list(await bench.bus.send_tasks([due("high"), due("nowhere")])) == [True, False]
+        assert list(await bench.bus.send_tasks([due("high"), due("nowhere")])) == [TAKEN, WAITS]
     assert await bench.ready("high") == 20
 
 
 async def test_many_batches_at_once_get_each_their_own_answers(bench: Bench) -> None:
     batches = [[due("high"), *([due("nowhere")] * (n % 2)), due("low")] for n in range(50)]
     answers = await asyncio.gather(*(bench.bus.send_tasks(batch) for batch in batches))
-    assert [list(each) for each in answers] == [[task.queue != "nowhere" for task in b] for b in batches]
+    assert [list(each) for each in answers] == [
+        [WAITS if task.queue == "nowhere" else TAKEN for task in batch] for batch in batches
+    ]
 
 
 async def test_a_body_of_many_frames_arrives_whole(bench: Bench) -> None:

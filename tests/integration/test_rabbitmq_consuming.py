@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
 import pytest
 
@@ -150,6 +151,7 @@ async def test_a_refused_message_keeps_its_body_and_its_properties(bench: Bench)
     original = await asyncio.to_thread(bench.foreign.echo, ODD)
     added = {"x-parlor-reason": "not_json", "x-parlor-detail": "Größe"}
     properties.headers.pop("x-delivery-count")  # of the queue that it was read from
+    assert UUID(properties.headers.pop("x-parlor-letter")).version == 7
     added["x-parlor-user-id"] = "guest"  # the property is for the broker to check, against whoever publishes
     assert properties.headers == original.headers | added
     assert vars(properties) == vars(original) | {"headers": properties.headers, "user_id": None}

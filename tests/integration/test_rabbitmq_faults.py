@@ -11,10 +11,12 @@ from parlor.adapters.rabbitmq import connection, outlet
 from parlor.adapters.rabbitmq.connection import Link
 from parlor.adapters.rabbitmq.consumer import RabbitInbox
 from parlor.adapters.rabbitmq.streams import mark_of
-from parlor.core.shared.bus import Delivery, DueTask
+from parlor.core.shared.bus import Delivery, DueTask, Receipt
 from tests.rabbitmq import BasicProperties, Bench, a_bench, a_namespace, due
 from tests.servers import RabbitMQ
 from tests.waiting import eventually
+
+TAKEN, WAITS = Receipt.TAKEN, Receipt.WAITS
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ async def sent_at_last(bench: Bench, batch: list[DueTask]) -> None:
     async def all_sent() -> bool:
         nonlocal left
         answers = await bench.bus.send_tasks(left)
-        left = [task for task, confirmed in zip(left, answers, strict=True) if not confirmed]
+        left = [task for task, receipt in zip(left, answers, strict=True) if receipt is not TAKEN]
         return not left
 
     await eventually(all_sent)
@@ -113,10 +115,10 @@ async def test_tasks_sent_while_the_broker_is_stopped_are_not_published_and_late
 ) -> None:
     """Without a restart of ours; what was there before is still there."""
     before = due()
-    assert list(await bench.bus.send_tasks([before])) == [True]
+    assert list(await bench.bus.send_tasks([before])) == [TAKEN]
     inbox = await bench.consume()
     await asyncio.to_thread(broker.stop)
-    assert list(await bench.bus.send_tasks([due(), due()])) == [False, False]
+    assert list(await bench.bus.send_tasks([due(), due()])) == [WAITS, WAITS]
     assert await bench.bus.room("default") == 0
     assert await bench.bus.idle_queues() == frozenset()
     assert not await inbox.healthy()
@@ -164,7 +166,7 @@ async def test_a_full_broker_pauses_publishing_and_not_consuming(broker: RabbitM
     await asyncio.to_thread(broker.ctl, "set_vm_memory_high_watermark", "0.00001")
     try:
         await eventually(lambda: _is_blocked(bench))
-        assert list(await bench.bus.send_tasks([due("high")])) == [False]
+        assert list(await bench.bus.send_tasks([due("high")])) == [WAITS]
         assert await bench.bus.room("high") == 0
         assert await bench.bus.idle_queues() == frozenset()
         assert not bench.consuming.blocked
@@ -216,7 +218,7 @@ async def test_a_broker_that_does_not_confirm_costs_bounded_time_and_a_channel(
     channel = bench.outlet._line.channel
     await asyncio.to_thread(broker.pause)
     try:
-        assert list(await bench.bus.send_tasks([due(), due()])) == [False, False]
+        assert list(await bench.bus.send_tasks([due(), due()])) == [WAITS, WAITS]
         assert bench.outlet._line.channel is None
     finally:
         await asyncio.to_thread(broker.resume)

@@ -10,15 +10,13 @@ import pytest
 
 from parlor.adapters.sql import views
 from parlor.adapters.sql.engine import Database
-from parlor.adapters.sql.upkeep import SqlDeadLetters
 from parlor.adapters.sql.views import SqlTaskViews
-from parlor.core.shared.actor import SYSTEM, Actor, ActorKind, PermissionMissing
+from parlor.core.shared.actor import SYSTEM, Actor, ActorKind
 from parlor.core.shared.errors import NotFound
 from parlor.core.shared.ids import TaskId, uuid7
 from parlor.core.shared.paging import Key, PageRequest
 from parlor.core.tasks.model import (
     MANAGE,
-    DeadLetter,
     Failed,
     Progress,
     Requester,
@@ -250,81 +248,3 @@ async def test_a_page_is_read_from_an_index_in_its_order(sql: Sql, after: Key | 
         assert f"Index Scan using {index}" in plan
         assert "Sort" not in plan
         assert "Filter" not in plan
-
-
-# Dead letters
-
-
-async def test_dead_letters_are_for_managers(shown: SqlTaskViews) -> None:
-    with pytest.raises(PermissionMissing):
-        await shown.dead_letters(ADA, PageRequest())
-
-
-async def test_a_dead_letter_is_shown_as_it_came(database: Database, shown: SqlTaskViews) -> None:
-    letters = SqlDeadLetters(database)
-    text = DeadLetter(
-        reason="not_json",
-        detail="The body is not JSON.",
-        message_id="order-7",
-        routing_key="default",
-        headers={"x-origin": "shop", "nested": {"when": datetime(2026, 3, 1, tzinfo=UTC)}},
-        body='{"kind": "ünknown"'.encode(),
-        content_type="application/json",
-    )
-    raw = DeadLetter("not_json", "No.", None, None, body=b"\xff\x00\xfe")
-    await letters.add(text)
-    await letters.add(raw)
-    answer = await shown.dead_letters(MANAGER, PageRequest())
-    second, first = json.loads(answer.items)
-    assert MOMENT.fullmatch(first.pop("dead_at"))
-    assert UUID(first.pop("id")).version == 7
-    assert first == {
-        "reason": "not_json",
-        "detail": "The body is not JSON.",
-        "message_id": "order-7",
-        "routing_key": "default",
-        "headers": {"x-origin": "shop", "nested": {"when": "2026-03-01 00:00:00+00:00"}},
-        "body": '{"kind": "ünknown"',
-        "body_encoding": "utf-8",
-        "content_type": "application/json",
-        "replayed_at": None,
-    }
-    assert (second["body"], second["body_encoding"]) == ("/wD+", "base64")
-
-
-@pytest.mark.parametrize("text", ["\0", "\ud800", "a\0b\udfff", r"\u0000", r"\ud800"])
-async def test_a_dead_letter_is_kept_whatever_it_holds(
-    database: Database, shown: SqlTaskViews, text: str
-) -> None:
-    """Never a crash, never silence: what PostgreSQL cannot hold is left out."""
-    letter = DeadLetter(
-        text,
-        text,
-        text,
-        text,
-        headers={text: text, "list": [text, {text: float("nan")}]},
-        body=b"\0",
-        content_type=text,
-    )
-    await SqlDeadLetters(database).add(letter)
-    (kept,) = json.loads((await shown.dead_letters(MANAGER, PageRequest())).items)
-    assert kept["body"] == "AA=="
-
-
-async def test_dead_letters_come_in_pages(database: Database, shown: SqlTaskViews) -> None:
-    letters = SqlDeadLetters(database)
-    for number in range(5):
-        await letters.add(DeadLetter("not_json", str(number), None, None))
-    details, key = [], None
-    for _ in range(3):
-        answer = await shown.dead_letters(MANAGER, PageRequest(2, key))
-        details += [item["detail"] for item in json.loads(answer.items)]
-        key = answer.next_key
-    assert (details, key) == (["4", "3", "2", "1", "0"], None)
-
-
-async def test_a_row_is_known_whatever_its_state(sql: Sql, database: Database) -> None:
-    letters = SqlDeadLetters(database)
-    task_id = await ordered_by(sql, ADA)
-    assert await letters.has_row(task_id)
-    assert not await letters.has_row(TaskId(uuid7()))

@@ -1,4 +1,4 @@
-"""The command line: `parlor up | serve | worker | relay | migrate | topology | check | users`."""
+"""The command line: `parlor up | serve | worker | relay | migrate | topology | check | users | dead-letters`."""
 
 import argparse
 import asyncio
@@ -6,7 +6,9 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from getpass import getpass
+from typing import TypeVar
 
 import uvloop
 from pydantic import ValidationError
@@ -16,7 +18,7 @@ from parlor.config import BadSettings, Settings
 from parlor.container import Container, Mode, make_container
 from parlor.core.identity.use_cases import Register, ResetPassword
 from parlor.core.shared.errors import Invalid, ParlorError
-from parlor.entrypoints import check, logs
+from parlor.entrypoints import check, dead_letters, logs
 from parlor.entrypoints.consume_worker.main import work
 from parlor.entrypoints.embedded import up
 from parlor.entrypoints.embedded.postgres import EmbeddedPostgresError
@@ -25,6 +27,7 @@ from parlor.entrypoints.http.server import bind, serve
 from parlor.entrypoints.setup import declare_topology, migrate
 
 Command = Callable[[argparse.Namespace, Settings], int | None]
+T = TypeVar("T")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,7 +62,36 @@ def _parser() -> argparse.ArgumentParser:
     users = commands.add_parser("users", help="make users and their passwords").add_subparsers(required=True)
     _add(users, "create-admin", _create_admin, "make a user with every permission", _account)
     _add(users, "reset-password", _reset_password, "give a user a new password; all sessions end", _account)
+    _add_dead_letters(commands)
     return parser
+
+
+def _add_dead_letters(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    told = "messages that could not be taken"
+    letters = commands.add_parser("dead-letters", help=told, description=told).add_subparsers(required=True)
+    _add(
+        letters,
+        "list",
+        partial(_on_letters, dead_letters.list_letters),
+        "newest first",
+        dead_letters.list_options,
+    )
+    _add(
+        letters,
+        "show",
+        partial(_on_letters, dead_letters.show_letter),
+        "all that is known",
+        dead_letters.one_option,
+    )
+    which = dead_letters.which_options
+    _add(
+        letters,
+        "replay",
+        partial(_on_letters, dead_letters.replay_letters),
+        "send them again, once each",
+        which,
+    )
+    _add(letters, "discard", partial(_on_letters, dead_letters.discard_letters), "throw them away", which)
 
 
 def _add(
@@ -147,13 +179,23 @@ def _password(given: argparse.Namespace) -> str:
     return sys.stdin.readline().rstrip("\n") if given.password_stdin else getpass()
 
 
-async def _on_database(settings: Settings, act: Callable[[Container], Awaitable[object]]) -> None:
+def _on_letters(
+    act: Callable[[Container, argparse.Namespace], Awaitable[int]],
+    given: argparse.Namespace,
+    settings: Settings,
+) -> int:
+    if hasattr(given, "all") and not dead_letters.is_clear(given):
+        return _complain("say which: ids, or --all, or --reason")
+    return asyncio.run(_on_database(settings, lambda container: act(container, given)))
+
+
+async def _on_database(settings: Settings, act: Callable[[Container], Awaitable[T]]) -> T:
     """Act on the database that is set, or else on the embedded one, whether or not it is running."""
     async with AsyncExitStack() as stack:
         container = make_container(await up.with_database(settings, stack, share=True), mode=Mode.EMBEDDED)
         await container.start()
         stack.push_async_callback(container.close)
-        await act(container)
+        return await act(container)
 
 
 def _told(error: ErrorDetails) -> str:

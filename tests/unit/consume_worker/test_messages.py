@@ -107,6 +107,8 @@ def test_another_content_type_is_not_json(content_type: str) -> None:
         b'{"kind": "note", "payload": {"a": NaN}}',
         b'{"kind": "note", "payload": {"a": Infinity}}',
         b'{"kind": "note", "payload": {"a": -Infinity}}',
+        b'{"kind": "note", "payload": {"a": 1e999}}',
+        b'{"kind": "note", "payload": {"a": [-1e999]}}',
         b'{"kind": "note", "payload": {"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}}",
         b'{"kind": "note", "payload": {"a": ' + b"[" * 63 + b"]" * 63 + b"}}",
         b'{"kind": "note", "payload": {"a": ' + b"9" * 5000 + b"}}",

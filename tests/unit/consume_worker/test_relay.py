@@ -5,7 +5,17 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from parlor.core.shared.bus import FACTS_DUE, TASKS_DUE, DueTask, Fact, SendFacts, SendTasks
+from parlor.core.shared.bus import (
+    FACTS_DUE,
+    TASKS_DUE,
+    DueTask,
+    Fact,
+    Receipt,
+    Replay,
+    SendFacts,
+    SendReplays,
+    SendTasks,
+)
 from parlor.core.shared.errors import DatabaseAway
 from parlor.core.tasks.model import Priority
 from parlor.entrypoints.consume_worker import relay as module
@@ -22,8 +32,11 @@ class FakeOutboxes:
     tasks: dict[str, int] = field(default_factory=lambda: dict.fromkeys(Priority, 0))
     facts: dict[int, int] = field(default_factory=dict)
     asked: list[tuple[str, int]] = field(default_factory=list)
+    replays: dict[str, int] = field(default_factory=dict)
     rounds: int = 0
     fact_rounds: int = 0
+    replay_rounds: int = 0
+    replayed: list[tuple[str, int]] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
 
     async def relay_tasks(self, queue: str, limit: int, send: SendTasks) -> int:
@@ -41,6 +54,16 @@ class FakeOutboxes:
             self.facts[lane] -= taken
             sent += taken
         return sent
+
+    async def relay_replays(self, queue: str, limit: int, _send: SendReplays) -> int:
+        taken = min(limit, self.replays[queue])
+        self.replays[queue] -= taken
+        self.replayed.append((queue, taken))
+        return taken
+
+    async def busy_replays(self) -> Sequence[str]:
+        self.replay_rounds += 1
+        return [queue for queue, rows in self.replays.items() if rows]
 
     async def busy_queues(self) -> Sequence[str]:
         self.rounds += 1
@@ -62,13 +85,16 @@ class FakeBus:
         self.asked += 1
         return self.rooms[queue]
 
-    async def send_tasks(self, due: Sequence[DueTask]) -> Sequence[bool]:
+    async def send_tasks(self, due: Sequence[DueTask]) -> Sequence[Receipt]:
         for one in due:
             self.rooms[one.queue] -= 1
-        return [True] * len(due)
+        return [Receipt.TAKEN] * len(due)
 
-    async def send_facts(self, facts: Sequence[Fact]) -> Sequence[bool]:
-        return [True] * len(facts)
+    async def send_facts(self, facts: Sequence[Fact]) -> Sequence[Receipt]:
+        return [Receipt.TAKEN] * len(facts)
+
+    async def send_replays(self, replays: Sequence[Replay]) -> Sequence[Receipt]:
+        return [Receipt.TAKEN] * len(replays)
 
     async def idle_queues(self) -> frozenset[str]:
         return frozenset()
@@ -193,3 +219,31 @@ async def test_a_stopped_relay_listens_no_more() -> None:
     office.relay.start()
     await office.relay.stop()
     assert not any(office.feed.listeners.values())
+
+
+async def test_replays_are_published_too_a_few_at_a_time(office: Office) -> None:
+    """Their bodies are as large as they came."""
+    office.outboxes.replays = {"high": 1, "low": 70}
+    office.relay.start()
+    await eventually(lambda: not any(office.outboxes.replays.values()))
+    assert office.outboxes.replayed == [("high", 1), ("low", 32), ("low", 32), ("low", 6)]
+
+
+async def test_a_full_queue_gets_no_replays(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "POLL_S", 0.001)
+    office.bus.rooms |= {"high": 0, "low": 2}
+    office.outboxes.replays = {"high": 1, "low": 2}
+    office.relay.start()
+    await eventually(lambda: office.outboxes.replays == {"high": 1, "low": 0})
+    rounds = office.outboxes.replay_rounds
+    await eventually(lambda: office.outboxes.replay_rounds > rounds)
+    assert office.outboxes.replays["high"] == 1
+
+
+async def test_a_hint_wakes_the_relay_for_replays(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "POLL_S", 3600)
+    office.relay.start()
+    await eventually(lambda: office.outboxes.replay_rounds)
+    office.outboxes.replays["default"] = 1
+    office.feed.say(TASKS_DUE)
+    await eventually(lambda: not office.outboxes.replays["default"])

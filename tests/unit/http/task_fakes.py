@@ -50,9 +50,6 @@ class FakeViews:
             raise NotFound
         return self.runs < 0
 
-    async def dead_letters(self, _viewer: Actor, _page: PageRequest) -> Page[bytes]:
-        return Page(b"[]", None)
-
 
 class HintedEnds:
     """Every wait is hinted at once."""

@@ -87,15 +87,3 @@ async def test_kinds_are_listed_with_their_schemas(ada: AsyncClient) -> None:
         "payload_schema": {"title": "payload of b"},
         "result_schema": {"title": "result of b"},
     }
-
-
-async def test_dead_letters_are_for_those_who_manage_tasks(manager: AsyncClient) -> None:
-    answer = await manager.get("/api/v1/dead-letters")
-    assert (answer.status_code, answer.json()) == (200, {"items": [], "next_cursor": None})
-
-
-async def test_others_are_told_that_a_permission_is_missing_before_their_cursor_is_looked_at(
-    ada: AsyncClient,
-) -> None:
-    answer = await ada.get("/api/v1/dead-letters?cursor=forged")
-    assert (answer.status_code, answer.json()["code"]) == (403, "permission_missing")

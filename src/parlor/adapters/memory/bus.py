@@ -2,25 +2,33 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from parlor.core.shared.bus import Delivery, DueTask, Fact
+from parlor.core.shared.bus import Delivery, DueTask, Fact, Receipt, Replay, is_producers
+from parlor.core.shared.errors import ParlorError
+from parlor.core.shared.ids import DeadLetterId
+from parlor.core.tasks.model import DeadLetter
 
 log = structlog.get_logger()
 
 MOST_WAITING = 2000
 
+Keep = Callable[[DeadLetter], Awaitable[None]]
+
 
 class MemoryBus:
     """Ports `MessageBus` and `Inbox`. What it holds dies with the process; the rows behind it do not.
 
-    `shares` says how many of each queue are taken in a turn, so that high goes first and low never starves.
+    `shares` says how many of each queue are taken in a turn, so that high goes first and low never starves. `keep`
+    stores what is refused. A replay has no row but the outbox's, so it counts as taken once it is settled.
     """
 
-    def __init__(self, shares: dict[str, int]) -> None:
+    def __init__(self, shares: dict[str, int], *, keep: Keep) -> None:
         self._shares = shares
+        self._keep = keep
+        self._settled: dict[DeadLetterId, bool] = {}
         self._queues: dict[str, deque[Delivery]] = {queue: deque() for queue in shares}
         self._arrived = asyncio.Event()
         self._turn = dict(shares)
@@ -30,7 +38,7 @@ class MemoryBus:
         """Answer how many more may wait."""
         return MOST_WAITING - len(self._queues[queue])
 
-    async def send_tasks(self, due: Sequence[DueTask]) -> Sequence[bool]:
+    async def send_tasks(self, due: Sequence[DueTask]) -> Sequence[Receipt]:
         """Put them into their queues."""
         for one in due:
             headers: dict[str, object] = {"x-parlor-row": 1}
@@ -40,11 +48,25 @@ class MemoryBus:
                 Delivery(message_id=str(one.task_id), body=b"{}", queue=one.queue, headers=headers)
             )
         self._arrived.set()
-        return [True] * len(due)
+        return [Receipt.TAKEN] * len(due)
 
-    async def send_facts(self, facts: Sequence[Fact]) -> Sequence[bool]:
+    async def send_facts(self, facts: Sequence[Fact]) -> Sequence[Receipt]:
         """Nobody outside this process listens, so each is done."""
-        return [True] * len(facts)
+        return [Receipt.TAKEN] * len(facts)
+
+    async def send_replays(self, replays: Sequence[Replay]) -> Sequence[Receipt]:
+        """Put those that are new into their queues; each is asked about until it is settled."""
+        return [self._offer(one) for one in replays]
+
+    def _offer(self, replay: Replay) -> Receipt:
+        if self._settled.get(replay.letter_id):
+            del self._settled[replay.letter_id]
+            return Receipt.TAKEN
+        if replay.letter_id not in self._settled:
+            self._settled[replay.letter_id] = False
+            self._queues[replay.queue].append(_delivery(replay))
+            self._arrived.set()
+        return Receipt.WAITS
 
     async def idle_queues(self) -> frozenset[str]:
         """Answer the empty ones."""
@@ -71,7 +93,10 @@ class MemoryBus:
         self._paused = True
 
     async def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
-        """Nothing is kept for a second delivery: the row is."""
+        """Nothing is kept for a second delivery: the row is, of a replay until now."""
+        for delivery in deliveries:
+            if isinstance(delivery.tag, Replay):
+                self._settled[delivery.tag.letter_id] = True
 
     async def give_back(self, deliveries: Sequence[Delivery]) -> None:
         """Put them at the end."""
@@ -80,5 +105,38 @@ class MemoryBus:
         self._arrived.set()
 
     async def refuse(self, delivery: Delivery, reason: str, detail: str) -> None:
-        """Only the relay of this process sends here, so a message that cannot be taken is a mistake of ours."""
-        log.error("own_message_refused", task_id=delivery.message_id, reason=reason, detail=detail)
+        """Keep a replay as a new dead letter. Any other message is our own, so it is a mistake of ours."""
+        if not isinstance(delivery.tag, Replay):
+            log.error("own_message_refused", task_id=delivery.message_id, reason=reason, detail=detail)
+            return
+        try:
+            await self._keep(_letter(delivery, delivery.tag, reason, detail))
+        except ParlorError as error:
+            log.warning("dead_letter_not_kept", error=type(error).__name__)
+            del self._settled[delivery.tag.letter_id]  # its row is still there: it is offered again
+        else:
+            self._settled[delivery.tag.letter_id] = True
+
+
+def _delivery(replay: Replay) -> Delivery:
+    return Delivery(
+        message_id=replay.message_id,
+        body=replay.body,
+        queue=replay.queue,
+        headers={name: value for name, value in replay.headers.items() if is_producers(name)},
+        content_type=replay.content_type,
+        tag=replay,
+    )
+
+
+def _letter(delivery: Delivery, replay: Replay, reason: str, detail: str) -> DeadLetter:
+    return DeadLetter(
+        reason=reason,
+        detail=detail,
+        message_id=replay.message_id,
+        routing_key=replay.queue,
+        headers=delivery.headers,
+        body=replay.body,
+        content_type=replay.content_type,
+        properties=replay.properties,
+    )

@@ -18,7 +18,7 @@ from parlor.adapters.rabbitmq.streams import Stream, delivery_of, mark_of, unsie
 from parlor.adapters.rabbitmq.supervision import end, is_cancelled, pause
 from parlor.adapters.rabbitmq.topology import QUEUES, RPC_S, Names
 from parlor.adapters.rabbitmq.waiting import Waiting
-from parlor.core.shared.bus import Delivery
+from parlor.core.shared.bus import Delivery, Receipt
 
 PREFETCH = (64, 32, 8)
 QUIET_S = 30.0
@@ -114,7 +114,7 @@ class RabbitInbox:
         return tags
 
     async def _move(self, delivery: Delivery, letter: Outgoing) -> bool:
-        moved = all(await self._outlet.publish([letter]))
+        moved = await self._outlet.publish([letter]) == [Receipt.TAKEN]
         if moved:
             await self.acknowledge([delivery])
         return moved

@@ -3,26 +3,30 @@
 import asyncio
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
+from hashlib import sha256
+from uuid import UUID, uuid5
 
 import structlog
 from aiormq.channel import Channel
 
 from parlor.adapters.rabbitmq.connection import Line, Link
-from parlor.adapters.rabbitmq.refusal import DETAIL, REASON
+from parlor.adapters.rabbitmq.refusal import DEATHS, DETAIL, LETTER, REASON, as_sent, is_from_broker
 from parlor.adapters.rabbitmq.sieve import Received, Sieve
 from parlor.adapters.rabbitmq.streams import Stream, delivery_of, mark_of, unsieved
 from parlor.adapters.rabbitmq.supervision import end, pause
 from parlor.adapters.rabbitmq.topology import RPC_S, Names
 from parlor.core.shared.bus import Delivery
-from parlor.core.tasks.model import DeadLetter
+from parlor.core.shared.ids import DeadLetterId, uuid7
+from parlor.core.tasks.model import DeadLetter, priority_of
 
 PREFETCH = 16
-MOVED_BY_BROKER = "x-death"
 RETURNED = "x-delivery-count"
-OF_THE_QUEUE = (RETURNED, "x-acquired-count")
+NOT_SHOWN = (RETURNED, "x-acquired-count", LETTER)
+OF_THE_BROKER = UUID("0c5af9b1-80dd-4a19-b1f2-710db4e737f3")
 
 Keep = Callable[[DeadLetter, bool, Delivery], Awaitable[None]]
 
@@ -59,9 +63,8 @@ class DeadLetterIntake:
     def _receive(self, stream: Stream, message: Received) -> None:
         if not stream.alive:
             return
-        keeping = asyncio.create_task(
-            self._hand_over(stream, delivery_of(message, stream, message.routing_key))
-        )
+        delivery = delivery_of(message, stream, priority_of(message.routing_key))
+        keeping = asyncio.create_task(self._hand_over(stream, delivery))
         self._keeping.add(keeping)
         keeping.add_done_callback(self._keeping.discard)
 
@@ -81,24 +84,35 @@ class DeadLetterIntake:
             self._stream.alive = False
 
 
-def is_from_broker(delivery: Delivery) -> bool:
-    """Tell what the broker moved by itself from what a worker refused."""
-    return REASON not in delivery.headers and MOVED_BY_BROKER in delivery.headers
-
-
 def letter_of(delivery: Delivery) -> DeadLetter:
     """Make a dead letter of a message, such that a database takes it."""
     reason, detail = _why(delivery)
-    headers = {key: value for key, value in delivery.headers.items() if key not in OF_THE_QUEUE}
+    headers = {key: value for key, value in delivery.headers.items() if key not in NOT_SHOWN}
     return DeadLetter(
         reason=storable(reason),
         detail=storable(detail),
         message_id=_optional(delivery.message_id),
-        routing_key=storable(delivery.queue),
+        routing_key=storable(mark_of(delivery).routing_key),
         headers={storable(key): plain(value) for key, value in headers.items()},
         body=delivery.body,
         content_type=_optional(delivery.content_type),
+        properties=as_sent(delivery).marshal(),
+        id=id_of(delivery),
     )
+
+
+def id_of(delivery: Delivery) -> DeadLetterId:
+    """Name a letter, so that it is stored once however often it comes: as who refused it did, or by its death."""
+    properties = mark_of(delivery).properties
+    with suppress(ValueError):
+        return DeadLetterId(UUID(properties.header_text(LETTER) or ""))
+    deaths = properties.header(DEATHS)
+    if deaths is None:
+        return DeadLetterId(
+            uuid7()
+        )  # whoever published it there did not say: another one like it is another one
+    told = b"\0".join([(delivery.message_id or "").encode(), sha256(delivery.body).digest(), deaths])
+    return DeadLetterId(uuid5(OF_THE_BROKER, sha256(told).hexdigest()))
 
 
 def plain(value: object) -> object:
@@ -128,8 +142,8 @@ def _optional(text: str | None) -> str | None:
 def _why(delivery: Delivery) -> tuple[str, str]:
     if is_from_broker(delivery):
         return "delivery_limit", "The broker gave it up after it had come back too often."
-    reason = delivery.headers.get(REASON, "invalid_message")
-    return str(plain(reason)), str(plain(delivery.headers.get(DETAIL, "")))
+    properties = mark_of(delivery).properties
+    return properties.header_text(REASON) or "invalid_message", properties.header_text(DETAIL) or ""
 
 
 def _returns(delivery: Delivery) -> int:

@@ -6,7 +6,7 @@ becomes a float, bytes become an error. So the bytes are kept, and only what is 
 """
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Self
 
@@ -82,9 +82,28 @@ class Properties:
         except UNREADABLE:
             return {}
 
+    def header(self, name: str) -> bytes | None:
+        """Answer one header's value as its AMQP encoding, whatever the others are."""
+        key = name.encode()
+        return next((raw[1 + len(key) :] for each, raw in self._entries() if each == key), None)
+
+    def header_text(self, name: str) -> str | None:
+        """Read one header that is a text."""
+        value = self.header(name)
+        return value[5:].decode(errors="replace") if value is not None and value[:1] == b"S" else None
+
     def without(self, *names: str) -> "Properties":
         """Leave some of them out."""
         return Properties({name: value for name, value in self._encoded.items() if name not in names})
+
+    def with_texts(self, texts: Mapping[str, str]) -> "Properties":
+        """Set some of the short texts."""
+        return Properties({**self._encoded, **{name: short_text(text) for name, text in texts.items()}})
+
+    def with_headers(self, keeps: Callable[[str], bool]) -> "Properties":
+        """Leave out the other headers; where none is left there is no table either."""
+        kept = [raw for key, raw in self._entries() if keeps(key.decode(errors="replace"))]
+        return Properties({**self._encoded, "headers": table({}, *kept)}) if kept else self.without("headers")
 
     def stamped(self, dropped: tuple[bytes, ...], headers: Mapping[str, str]) -> "Properties":
         """Put these headers in the place of all that begin so; the others keep their bytes."""

@@ -11,7 +11,7 @@ from parlor.adapters.rabbitmq.frames import short_text
 from parlor.adapters.rabbitmq.outlet import Outgoing, Outlet
 from parlor.adapters.rabbitmq.properties import PERSISTENT, Properties, entry, table
 from parlor.adapters.rabbitmq.topology import QUEUES, Names
-from parlor.core.shared.bus import DueTask, Fact
+from parlor.core.shared.bus import DueTask, Fact, Receipt, Replay
 
 ROOM = 2_000
 ROW = entry("x-parlor-row", b"I" + (1).to_bytes(4))
@@ -23,19 +23,22 @@ log = structlog.get_logger()
 
 
 class RabbitBus:
-    """Publishes with confirms; while the broker is away, or takes nothing, all counts as not published."""
+    """Publishes with confirms; while the broker is away, or takes nothing, all waits."""
 
     def __init__(self, outlet: Outlet) -> None:
         self._outlet = outlet
+        self._replays = Outlet(outlet.link, singly=True)  # foreign ids cannot tell which of many was returned
         self._depths = Depths(outlet.link)
         self._names = Names(outlet.link.namespace)
 
     async def start(self) -> None:
-        """Begin to open a channel for questions; does not wait for it."""
+        """Begin to open channels for questions and for replays; does not wait for them."""
         await self._depths.start()
+        await self._replays.start()
 
     async def close(self) -> None:
-        """Close it."""
+        """Close them."""
+        await self._replays.close()
         await self._depths.close()
 
     async def check(self) -> None:
@@ -50,17 +53,20 @@ class RabbitBus:
     async def idle_queues(self) -> frozenset[str]:
         return frozenset([queue for queue in QUEUES if await self._depths.ready(queue) == 0])
 
-    async def send_tasks(self, due: Sequence[DueTask]) -> Sequence[bool]:
+    async def send_tasks(self, due: Sequence[DueTask]) -> Sequence[Receipt]:
         # Of two with one id the broker's "returned" would not say which it means.
         distinct = {each.task_id: each for each in due}
         sent = await self._outlet.publish([self._task(each) for each in distinct.values()])
         confirmed = dict(zip(distinct, sent, strict=True))
         return [confirmed[each.task_id] for each in due]
 
-    async def send_facts(self, facts: Sequence[Fact]) -> Sequence[bool]:
+    async def send_facts(self, facts: Sequence[Fact]) -> Sequence[Receipt]:
         written = [self._fact(each) for each in facts]
         sent = iter(await self._outlet.publish([each for each in written if each is not None]))
-        return [each is not None and next(sent) for each in written]
+        return [Receipt.REFUSED if each is None else next(sent) for each in written]
+
+    async def send_replays(self, replays: Sequence[Replay]) -> Sequence[Receipt]:
+        return await self._replays.publish([self._replay(each) for each in replays])
 
     def _task(self, due: DueTask) -> Outgoing:
         task_id = str(due.task_id)
@@ -70,6 +76,17 @@ class RabbitBus:
             message_id=task_id,
             properties=_properties(task_id, _traced(due.traceparent), ROW),
             body=b'{"id": "%b"}' % task_id.encode(),
+            mandatory=True,
+        )
+
+    def _replay(self, replay: Replay) -> Outgoing:
+        properties = _sent_again(replay)
+        return Outgoing(
+            exchange=self._names.tasks,
+            routing_key=replay.queue,
+            message_id=properties.text("message_id") or "",
+            properties=properties.marshal(),
+            body=replay.body,
             mandatory=True,
         )
 
@@ -96,6 +113,15 @@ def cloud_event(fact: Fact) -> dict[str, str]:
         "sequence": f"{fact.sequence:0{SEQUENCE_DIGITS}}",
     }
     return {f"cloudEvents:{name}": value for name, value in attributes.items()}
+
+
+def _sent_again(replay: Replay) -> Properties:
+    """Take the producer's own, without the user: the broker would refuse any but ours."""
+    if replay.properties is not None:
+        return Properties.parse(replay.properties).without("user_id")
+    texts = {"content_type": replay.content_type, "message_id": replay.message_id}
+    known = Properties({"delivery_mode": PERSISTENT})
+    return known.with_texts({name: text for name, text in texts.items() if text is not None})
 
 
 def _traced(traceparent: str | None) -> dict[str, str]:

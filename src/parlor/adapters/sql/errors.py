@@ -46,7 +46,13 @@ def translated(error: BaseException) -> Exception | None:
     match error:
         case asyncpg.UniqueViolationError() if error.constraint_name in BY_CONSTRAINT:
             return BY_CONSTRAINT[error.constraint_name]()
-        case asyncpg.DeadlockDetectedError() | asyncpg.SerializationError():
+        case (
+            asyncpg.DeadlockDetectedError()
+            | asyncpg.SerializationError()
+            | asyncpg.UniqueViolationError(
+                constraint_name="pk_tasks"
+            )  # a producer's id that another took just now
+        ):
             return Contended(type(error).__name__)
         case asyncpg.LockNotAvailableError():
             return LockTimeout()

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 
+import structlog
 from asyncpg import Record
 
 from parlor.adapters.sql.driver import PooledConnection
 from parlor.adapters.sql.engine import Database
-from parlor.core.shared.bus import DueTask, Fact, SendFacts, SendTasks
+from parlor.core.shared.bus import DueTask, Fact, Receipt, Replay, SendFacts, SendReplays, SendTasks
 from parlor.core.shared.events import Event, plain_fields
-from parlor.core.shared.ids import EventId, TaskId, uuid7
+from parlor.core.shared.ids import DeadLetterId, EventId, TaskId, uuid7
+
+log = structlog.get_logger()
 
 LANES = 16
 MOST_FAILURES = 10
@@ -45,18 +48,21 @@ select o.id, o.task_id, o.queue, o.traceparent
 _TAKE_FACTS = """
 select id, lane, event_id, name, version, subject, sequence, happened_at, traceparent, body
   from event_outbox where lane = any($1) order by id limit $2"""
+_TAKE_REPLAYS = """
+select id, letter_id, queue, message_id, headers, body, content_type, properties
+  from replay_outbox where queue = $1 order by id limit $2 for update skip locked"""
 _BUSY_LANES = f"""
 select lane from generate_series(0, {LANES - 1}) lane
  where exists (select from event_outbox o where o.lane = lane.lane)"""
 _BUSY_QUEUES = """
 select queue from unnest(array['high', 'default', 'low']) with ordinality as known (queue, turn)
- where exists (select from task_outbox o where o.queue = known.queue) order by turn"""
+ where exists (select from {0} o where o.queue = known.queue) order by turn"""
 _LOCK_LANES = """
 select lane from unnest($1::int[]) lane where pg_try_advisory_xact_lock(hashtext('parlor.event_outbox'), lane)"""
 _DELETE = "delete from {0} where id = any($1)"
 _MOVE_FAILED = f"""
 with given_up as (delete from {{0}} where id = any($1) and failures >= {MOST_FAILURES} returning *)
-insert into outbox_failed (outbox, row) select '{{0}}', to_jsonb(given_up) from given_up"""
+insert into outbox_failed (outbox, row) select '{{0}}', to_jsonb(given_up) from given_up returning id"""
 _RAISE_FAILURES = "update {0} set failures = failures + 1 where id = any($1)"
 
 
@@ -79,10 +85,17 @@ class SqlOutboxes:
             rows = await session.fetch(_TAKE_TASKS, queue, limit)
             if not rows:
                 return 0
-            confirmed = await send([_due(row) for row in rows])
-            sent = [row["id"] for row, good in zip(rows, confirmed, strict=True) if good]
-            failed = [row["id"] for row, good in zip(rows, confirmed, strict=True) if not good]
-            return await _settle(session, "task_outbox", sent, failed if sent else [])
+            receipts = await send([_due(row) for row in rows])
+            return await _settle(session, "task_outbox", *_sorted(rows, receipts))
+
+    async def relay_replays(self, queue: str, limit: int, send: SendReplays) -> int:
+        """Send the oldest rows, delete what was taken."""
+        async with self._database.session() as session, session.transaction():
+            rows = await session.fetch(_TAKE_REPLAYS, queue, limit)
+            if not rows:
+                return 0
+            receipts = await send([_replay(row) for row in rows])
+            return await _settle(session, "replay_outbox", *_sorted(rows, receipts))
 
     async def relay_facts(self, lanes: Sequence[int], limit: int, send: SendFacts) -> int:
         """Send the rows of the lanes that no other relay holds, each lane in its order.
@@ -95,14 +108,18 @@ class SqlOutboxes:
             rows = await session.fetch(_TAKE_FACTS, mine, limit) if mine else []
             if not rows:
                 return 0
-            confirmed = await send([_fact(row) for row in rows])
-            sent, failed = _in_order(rows, confirmed)
-            return await _settle(session, "event_outbox", sent, failed if any(confirmed) else [])
+            receipts = await send([_fact(row) for row in rows])
+            return await _settle(session, "event_outbox", *_in_order(rows, receipts))
 
     async def busy_queues(self) -> Sequence[str]:
         """The queues that have rows."""
         async with self._database.session() as session:
-            return [row["queue"] for row in await session.fetch(_BUSY_QUEUES)]
+            return [row["queue"] for row in await session.fetch(_BUSY_QUEUES.format("task_outbox"))]
+
+    async def busy_replays(self) -> Sequence[str]:
+        """The queues that have replays."""
+        async with self._database.session() as session:
+            return [row["queue"] for row in await session.fetch(_BUSY_QUEUES.format("replay_outbox"))]
 
     async def busy_lanes(self) -> Sequence[int]:
         """The lanes that have rows."""
@@ -110,28 +127,36 @@ class SqlOutboxes:
             return [row["lane"] for row in await session.fetch(_BUSY_LANES)]
 
 
-async def _settle(session: PooledConnection, table: str, sent: Sequence[int], failed: Sequence[int]) -> int:
-    """Delete what was sent; count the failures of rows that a broker refused while it took others.
+async def _settle(session: PooledConnection, table: str, sent: Sequence[int], refused: Sequence[int]) -> int:
+    """Delete what was taken; count what was refused, and put aside what has been too often.
 
-    One that took none is away, and says nothing about a row.
+    What waits is not counted: a broker that is away or full says nothing about a row.
     """
     await session.execute(_DELETE.format(table), sent)
-    if failed:
-        await session.execute(_RAISE_FAILURES.format(table), failed)
-        await session.execute(_MOVE_FAILED.format(table), failed)
+    if refused:
+        await session.execute(_RAISE_FAILURES.format(table), refused)
+        moved = await session.fetch(_MOVE_FAILED.format(table), refused)
+        log.error("outbox_refused", outbox=table, rows=len(refused), put_aside=[row["id"] for row in moved])
     return len(sent)
 
 
-def _in_order(rows: Sequence[Record], confirmed: Sequence[bool]) -> tuple[list[int], list[int]]:
-    """Count nothing as sent that comes after a failure in its lane: it is sent again behind it, so the order holds."""
-    sent: list[int] = []
-    failed: dict[int, int] = {}
-    for row, good in zip(rows, confirmed, strict=True):
-        if good and row["lane"] not in failed:
-            sent.append(row["id"])
+def _sorted(rows: Sequence[Record], receipts: Sequence[Receipt]) -> tuple[list[int], list[int]]:
+    """Tell what was taken, and what was refused."""
+    answered = [(row["id"], receipt) for row, receipt in zip(rows, receipts, strict=True)]
+    taken = [row_id for row_id, receipt in answered if receipt is Receipt.TAKEN]
+    return taken, [row_id for row_id, receipt in answered if receipt is Receipt.REFUSED]
+
+
+def _in_order(rows: Sequence[Record], receipts: Sequence[Receipt]) -> tuple[list[int], list[int]]:
+    """Count nothing as taken that comes after a failure in its lane: it is sent again behind it, so the order holds."""
+    taken: list[int] = []
+    first_failed: dict[int, tuple[int, Receipt]] = {}
+    for row, receipt in zip(rows, receipts, strict=True):
+        if receipt is Receipt.TAKEN and row["lane"] not in first_failed:
+            taken.append(row["id"])
         else:
-            failed.setdefault(row["lane"], row["id"])
-    return sent, list(failed.values())
+            first_failed.setdefault(row["lane"], (row["id"], receipt))
+    return taken, [row_id for row_id, receipt in first_failed.values() if receipt is Receipt.REFUSED]
 
 
 def _due(row: Record) -> DueTask:
@@ -148,4 +173,16 @@ def _fact(row: Record) -> Fact:
         happened_at=row["happened_at"],
         body=row["body"],
         traceparent=row["traceparent"],
+    )
+
+
+def _replay(row: Record) -> Replay:
+    return Replay(
+        letter_id=DeadLetterId(row["letter_id"]),
+        queue=row["queue"],
+        message_id=row["message_id"],
+        headers=row["headers"],
+        body=row["body"],
+        content_type=row["content_type"],
+        properties=row["properties"],
     )

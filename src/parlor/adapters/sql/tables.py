@@ -244,7 +244,27 @@ dead_letters = Table(
     Column("body", LargeBinary, nullable=False),
     Column("is_text", Boolean, nullable=False),
     Column("content_type", Text),
+    Column("properties", LargeBinary),
     Column("dead_at", MOMENT, nullable=False, server_default=func.clock_timestamp()),
     Column("replayed_at", MOMENT),
     Index("ix_dead_letters_dead_at", text("dead_at desc"), text("id desc")),
+    Index("ix_dead_letters_reason", "reason", text("dead_at desc"), text("id desc")),
+)
+
+replay_outbox = Table(
+    "replay_outbox",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("letter_id", Uuid, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("message_id", Text),
+    Column("headers", JSONB, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("content_type", Text),
+    Column("properties", LargeBinary),
+    Column("failures", SmallInteger, nullable=False, server_default="0"),
+    Column("created_at", MOMENT, nullable=False, server_default=func.clock_timestamp()),
+    Index("uq_replay_outbox_letter_id", "letter_id", unique=True),
+    Index("ix_replay_outbox_queue", "queue", "id"),
+    postgresql_with=QUEUE_LIKE,
 )

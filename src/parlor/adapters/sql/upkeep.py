@@ -1,7 +1,5 @@
 """What any worker does for all of them: due tasks, lost leases, lost messages, old rows. One statement each."""
 
-import json
-import math
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -11,8 +9,6 @@ from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.held_back import set_free
 from parlor.adapters.sql.tasks import NOBODY, UNLESS_WAITING
 from parlor.adapters.sql.work import Hints
-from parlor.core.shared.ids import TaskId, uuid7
-from parlor.core.tasks.model import DeadLetter
 from parlor.core.tasks.ports import Reaped
 
 BATCH = 1000
@@ -68,9 +64,10 @@ _FORGET = f"""
 delete from tasks where id in (
     select id from tasks where finished_at < clock_timestamp() - $1::interval
      order by finished_at limit {BATCH} for update skip locked)"""
-_ADD_LETTER = """
-insert into dead_letters (id, reason, detail, message_id, routing_key, headers, body, is_text, content_type)
-values ($1, $2, $3, $4, $5, $6::text::jsonb, $7, $8, $9)"""
+_FORGET_LETTERS = f"""
+delete from dead_letters where id in (
+    select id from dead_letters where dead_at < clock_timestamp() - $1::interval
+     order by dead_at, id limit {BATCH} for update skip locked)"""
 
 
 class SqlUpkeep:
@@ -106,59 +103,13 @@ class SqlUpkeep:
         """Delete a batch of old tasks, and of idempotency keys whose day is over."""
         async with self._database.session() as session:
             deleted = [await session.execute(_FORGET, keep), await session.execute(idempotency.FORGET)]
-        return sum(int(status.rpartition(" ")[2]) for status in deleted)
+        return sum(map(_count, deleted))
 
-
-class SqlDeadLetters:
-    """Port `DeadLetters`."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def add(self, letter: DeadLetter) -> None:
-        """Store the message as it came."""
+    async def forget_letters(self, keep: timedelta) -> int:
+        """Delete a batch of old dead letters."""
         async with self._database.session() as session:
-            await session.execute(
-                _ADD_LETTER,
-                uuid7(),
-                storable(letter.reason),
-                storable(letter.detail),
-                storable(letter.message_id),
-                storable(letter.routing_key),
-                json.dumps(_storable_header(letter.headers), default=str),
-                letter.body,
-                _is_text(letter.body),
-                storable(letter.content_type),
-            )
-
-    async def has_row(self, task_id: TaskId) -> bool:
-        """Look the task up."""
-        async with self._database.session() as session:
-            return await session.fetchval("select true from tasks where id = $1", task_id) is True
+            return _count(await session.execute(_FORGET_LETTERS, keep))
 
 
-def storable(text: str | None) -> str | None:
-    """Take out what PostgreSQL's text cannot hold: NUL, and halves of surrogate pairs."""
-    return text and text.replace("\0", "").encode(errors="replace").decode()
-
-
-def _storable_header(value: object) -> object:
-    """Leave out what PostgreSQL's jsonb cannot hold either, wherever in a header it stands."""
-    match value:
-        case str():
-            return storable(value)
-        case float() if not math.isfinite(value):
-            return str(value)
-        case Mapping():
-            return {storable(str(name)): _storable_header(inner) for name, inner in value.items()}
-        case list():
-            return [_storable_header(inner) for inner in value]
-        case _:
-            return value
-
-
-def _is_text(body: bytes) -> bool:
-    try:
-        return "\0" not in body.decode()
-    except UnicodeDecodeError:
-        return False
+def _count(status: str) -> int:
+    return int(status.rpartition(" ")[2])

@@ -24,12 +24,13 @@ def json_object(fields: dict[str, str]) -> str:
     return "json_build_object(" + ", ".join(f"'{name}', {value}" for name, value in fields.items()) + ")"
 
 
-def _same(*names: str) -> dict[str, str]:
+def same(*names: str) -> dict[str, str]:
+    """Show columns under their own names."""
     return {name: name for name in names}
 
 
 _TASK = json_object(
-    _same(
+    same(
         "id",
         "kind",
         "status",
@@ -44,14 +45,7 @@ _TASK = json_object(
     | {"run_at": moment("run_at"), "timeout_s": "timeout_s"}
     | {"requested_by": "json_build_object('kind', requester_kind, 'id', requester_id)"}
     | {name: moment(name) for name in ("created_at", "started_at", "finished_at")}
-    | _same("schedule_id", "version")
-)
-_BASE64 = "translate(encode(body, 'base64'), E'\\n', '')"  # on one line: strict decoders refuse more
-_LETTER = json_object(
-    _same("id", "reason", "detail", "message_id", "routing_key", "headers")
-    | {"body": f"case when is_text then convert_from(body, 'UTF8') else {_BASE64} end"}
-    | {"body_encoding": "case when is_text then 'utf-8' else 'base64' end", "content_type": "content_type"}
-    | {name: moment(name) for name in ("dead_at", "replayed_at")}
+    | same("schedule_id", "version")
 )
 # The visibility is the WHERE: a manager, the person it is for, or the key or service that asked itself.
 _VISIBLE = "($1 or user_id = $2 or (user_id is null and requester_id = $3))"
@@ -72,11 +66,6 @@ def paged(item: str, moment: str, rows: str, limit: str) -> str:
                max(n) > {limit} as more, max(moment) filter (where n = {limit}) as moment,
                (array_agg(id) filter (where n = {limit}))[1] as id
           from page"""
-
-
-_LETTERS = paged(
-    _LETTER, "dead_at", "dead_letters where $1::timestamptz is null or (dead_at, id) < ($1, $2)", "$3::int"
-)
 
 
 class SqlTaskViews:
@@ -107,14 +96,7 @@ class SqlTaskViews:
         """Read a page, newest first."""
         sql, arguments = _page_of_tasks(viewer, page, status, kind)
         async with self._database.session() as session:
-            return _page(await session.fetchrow(sql, *arguments))
-
-    async def dead_letters(self, viewer: Actor, page: PageRequest) -> Page[bytes]:
-        """Read a page, newest first."""
-        viewer.must(MANAGE)
-        after = _after(page.after)
-        async with self._database.session() as session:
-            return _page(await session.fetchrow(_LETTERS, *after, page.limit))
+            return page_of(await session.fetchrow(sql, *arguments))
 
     async def _value(self, sql: str, viewer: Actor, task_id: TaskId) -> str:
         async with self._database.session() as session:
@@ -138,7 +120,7 @@ def _page_of_tasks(
             arguments.append(value)
             wheres.append(f"{column} = ${len(arguments)}")
     if page.after is not None:
-        arguments += _after(page.after)
+        arguments += after_key(page.after)
         wheres.append(f"(created_at, id) < (${len(arguments) - 1}, ${len(arguments)})")
     arguments.append(page.limit)
     rows = f"tasks where {' and '.join(wheres) or 'true'}"
@@ -153,13 +135,15 @@ def _whose(viewer: Actor) -> tuple[list[str], list[object]]:
     return ["user_id is null and requester_id = $1"], [viewer.id]
 
 
-def _after(key: Key | None) -> tuple[object, object]:
+def after_key(key: Key | None) -> tuple[object, object]:
+    """Read the key of the row that a page follows; two nulls for the first page."""
     if key is None:
         return None, None
     return datetime.fromisoformat(key[0]), UUID(key[1])
 
 
-def _page(row: Record | None) -> Page[bytes]:
+def page_of(row: Record | None) -> Page[bytes]:
+    """Read what a statement of `paged` answers."""
     assert row is not None, "an aggregate answers one row"
     items: str = row["items"]
     return Page(items.encode(), (row["moment"].isoformat(), str(row["id"])) if row["more"] else None)

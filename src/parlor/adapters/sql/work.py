@@ -13,6 +13,7 @@ from parlor.adapters.sql.driver import PooledConnection
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.errors import translated, translating
 from parlor.adapters.sql.identity import SqlSessions, SqlUsers
+from parlor.adapters.sql.letters import SqlDeadLetters
 from parlor.adapters.sql.tasks import SqlTasks
 from parlor.core.identity.ports import UserChanges
 from parlor.core.shared.events import Event
@@ -61,6 +62,7 @@ class SqlWork:
         self.users = SqlUsers(self)
         self.sessions = SqlSessions(self)
         self.tasks = SqlTasks(self)
+        self.letters = SqlDeadLetters(self)
 
     async def session(self) -> PooledConnection:
         """Answer the connection, inside the transaction, with everything before it written."""
@@ -149,7 +151,7 @@ class SqlWork:
             await self._database.release(session)
 
     async def _follow_up(self) -> None:
-        if self.tasks.made_due:
+        if self.tasks.made_due or self.letters.made_due:
             self._hints.tasks_due()
         if self._wrote_facts or self.tasks.told:
             self._hints.facts_due()

@@ -3,14 +3,39 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum, auto
 from typing import Protocol
 from uuid import UUID
 
-from parlor.core.shared.ids import EventId, TaskId
+from parlor.core.shared.ids import DeadLetterId, EventId, TaskId
 
 # The feed's channels for the hint that an outbox has something: writers speak, relays listen.
 TASKS_DUE = "outbox.tasks"
 FACTS_DUE = "outbox.facts"
+
+# What a producer's message gains on its way: from the broker, and from us when it is refused.
+_ADDED = frozenset({"x-death", "x-delivery-count", "x-acquired-count"})
+_ADDED_PREFIXES = ("x-parlor-", "x-first-death-", "x-last-death-")
+
+
+def is_producers(header: str) -> bool:
+    """Tell a producer's own header from what was added to it."""
+    return header not in _ADDED and not header.startswith(_ADDED_PREFIXES)
+
+
+class Receipt(Enum):
+    """What became of a message that was sent."""
+
+    TAKEN = auto()
+    """The broker has it."""
+    WAITS = auto()
+    """The broker is away, full, or without the queue: nothing that speaks against the message."""
+    REFUSED = auto()
+    """The broker does not take this message, whenever and however often it is sent."""
+
+    def __bool__(self) -> bool:
+        """Whether it has arrived."""
+        return self is Receipt.TAKEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +62,19 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
+class Replay:
+    """A dead letter's message on its way to be taken again, as its producer sent it."""
+
+    letter_id: DeadLetterId
+    queue: str
+    message_id: str | None
+    headers: Mapping[str, object]
+    body: bytes
+    content_type: str | None
+    properties: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """A message at hand. Who consumed it knows by `tag` how to acknowledge it."""
 
@@ -49,18 +87,22 @@ class Delivery:
 
 
 class MessageBus(Protocol):
-    """Publishes with confirms: what is not confirmed within 5 s counts as not published."""
+    """Publishes with confirms: what is not confirmed within 5 s waits."""
 
     async def room(self, queue: str) -> int:
         """How many messages the queue may still take (2,000 at most are kept there, unclaimed). 0 while it is away."""
         ...
 
-    async def send_tasks(self, due: Sequence[DueTask]) -> Sequence[bool]:
-        """Publish all; answers for each whether the broker has it. Never raises."""
+    async def send_tasks(self, due: Sequence[DueTask]) -> Sequence[Receipt]:
+        """Publish all; answers what became of each. Never raises."""
         ...
 
-    async def send_facts(self, facts: Sequence[Fact]) -> Sequence[bool]:
-        """Publish all in order; answers for each whether the broker has it. Never raises."""
+    async def send_facts(self, facts: Sequence[Fact]) -> Sequence[Receipt]:
+        """Publish all in order; answers what became of each. Never raises."""
+        ...
+
+    async def send_replays(self, replays: Sequence[Replay]) -> Sequence[Receipt]:
+        """Publish them, one by one; what is taken is in safe hands. Never raises."""
         ...
 
     async def idle_queues(self) -> frozenset[str]:
@@ -68,12 +110,16 @@ class MessageBus(Protocol):
         ...
 
 
-SendTasks = Callable[[Sequence[DueTask]], Awaitable[Sequence[bool]]]
-SendFacts = Callable[[Sequence[Fact]], Awaitable[Sequence[bool]]]
+SendTasks = Callable[[Sequence[DueTask]], Awaitable[Sequence[Receipt]]]
+SendFacts = Callable[[Sequence[Fact]], Awaitable[Sequence[Receipt]]]
+SendReplays = Callable[[Sequence[Replay]], Awaitable[Sequence[Receipt]]]
 
 
 class Outboxes(Protocol):
-    """What was committed and is not yet published."""
+    """What was committed and is not yet published.
+
+    A row that the broker refuses 10 times is put aside; one that only waits stays, however long that takes.
+    """
 
     async def relay_tasks(self, queue: str, limit: int, send: SendTasks) -> int:
         """Lock up to `limit` due rows, taking requesters in turn, send them, delete the confirmed.
@@ -86,12 +132,20 @@ class Outboxes(Protocol):
         """The same for lanes of events, each in its order; without those that another relay holds."""
         ...
 
+    async def relay_replays(self, queue: str, limit: int, send: SendReplays) -> int:
+        """The same for messages that are replayed, in the order in which that was asked for."""
+        ...
+
     async def busy_queues(self) -> Sequence[str]:
         """The queues that have something to publish, the most urgent first."""
         ...
 
     async def busy_lanes(self) -> Sequence[int]:
         """The lanes that have something to publish."""
+        ...
+
+    async def busy_replays(self) -> Sequence[str]:
+        """The queues to which something is to be replayed."""
         ...
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from parlor.core.shared.actor import Actor, ActorKind
 from parlor.core.shared.errors import Conflict
-from parlor.core.shared.ids import ScheduleId, TaskId, UserId
+from parlor.core.shared.ids import DeadLetterId, ScheduleId, TaskId, UserId, uuid7
 
 JsonObject = Mapping[str, object]
 
@@ -47,6 +47,12 @@ class PayloadDropped(Conflict):
     code = "payload_dropped"
 
 
+class AlreadyReplayed(Conflict):
+    """This dead letter was replayed before; what is refused again is a new one."""
+
+    code = "already_replayed"
+
+
 class TaskStatus(StrEnum):
     """Where a task stands: scheduled → queued → running → one of the ends; back to scheduled for another attempt."""
 
@@ -72,6 +78,11 @@ class Priority(StrEnum):
     HIGH = "high"
     DEFAULT = "default"
     LOW = "low"
+
+
+def priority_of(routing_key: str | None) -> Priority:
+    """Read a routing key; anybody may send any, and what is none of ours counts as the default."""
+    return next((each for each in Priority if each == routing_key), Priority.DEFAULT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,9 +274,13 @@ class Progress:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class DeadLetter:
-    """A message that could not be taken, as it came, with the reason."""
+    """A message that could not be taken, as it came, with the reason.
+
+    `headers` are for readers. `properties` are all that the producer sent beside the body, as the transport's own
+    bytes, so that a replay sends the same message; None where they are not known.
+    """
 
     reason: str
     detail: str
@@ -274,3 +289,18 @@ class DeadLetter:
     headers: JsonObject = field(default_factory=dict[str, object])
     body: bytes = b""
     content_type: str | None = None
+    properties: bytes | None = None
+    id: DeadLetterId = field(default_factory=lambda: DeadLetterId(uuid7()))
+    dead_at: datetime | None = None
+    replayed_at: datetime | None = None
+
+    @property
+    def queue(self) -> Priority:
+        """Where a replay goes: the queue that it came through, or the default one."""
+        return priority_of(self.routing_key)
+
+    def replay(self, at: datetime) -> None:
+        """Note that it was sent again; raises AlreadyReplayed."""
+        if self.replayed_at is not None:
+            raise AlreadyReplayed
+        self.replayed_at = at

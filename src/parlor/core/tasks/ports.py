@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 from parlor.core.shared.actor import Actor
 from parlor.core.shared.bus import Delivery
 from parlor.core.shared.handling import Handler, SyncHandler
-from parlor.core.shared.ids import TaskId
+from parlor.core.shared.ids import DeadLetterId, TaskId
 from parlor.core.shared.paging import Page, PageRequest
 from parlor.core.shared.work import Work
 from parlor.core.tasks.model import (
@@ -54,11 +54,37 @@ class Tasks(Protocol):
         ...
 
 
+class DeadLetters(Protocol):
+    """The messages that could not be taken."""
+
+    async def add(self, letter: DeadLetter) -> None:
+        """Store the message as it came; one whose id is there already is the same, come again."""
+        ...
+
+    async def get(self, letter_id: DeadLetterId) -> DeadLetter:
+        """Raises NotFound. The row stays locked until the transaction ends."""
+        ...
+
+    async def send_again(self, letter: DeadLetter) -> None:
+        """Store that it was replayed, and an outbox row that holds all of its message: it outlives the letter."""
+        ...
+
+    async def remove(self, letter_id: DeadLetterId) -> None:
+        """Raises NotFound."""
+        ...
+
+    async def has_row(self, task_id: TaskId) -> bool:
+        """Whether a task of this id exists, whatever its state."""
+        ...
+
+
 class TaskWork(Work, Protocol):
     """A transaction of this context."""
 
     @property
     def tasks(self) -> Tasks: ...
+    @property
+    def letters(self) -> DeadLetters: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,14 +187,8 @@ class Upkeep(Protocol):
         """Delete a batch of tasks that ended longer ago than this, and of other old rows; answers how many."""
         ...
 
-
-class DeadLetters(Protocol):
-    """The messages that could not be taken."""
-
-    async def add(self, letter: DeadLetter) -> None: ...
-
-    async def has_row(self, task_id: TaskId) -> bool:
-        """Whether a task of this id exists, whatever its state."""
+    async def forget_letters(self, keep: timedelta) -> int:
+        """Delete a batch of dead letters that are older than this, replayed or not; answers how many."""
         ...
 
 
@@ -219,4 +239,18 @@ class TaskViews(Protocol):
         """Whether its run is over; raises NotFound."""
         ...
 
-    async def dead_letters(self, viewer: Actor, page: PageRequest) -> Page[bytes]: ...
+
+class LetterViews(Protocol):
+    """Dead letters as JSON, for those who hold `tasks:manage`; every method raises PermissionMissing for others."""
+
+    async def one(self, viewer: Actor, letter_id: DeadLetterId) -> bytes:
+        """Raises NotFound."""
+        ...
+
+    async def page(self, viewer: Actor, page: PageRequest, *, reason: str | None) -> Page[bytes]: ...
+
+    async def ids(
+        self, viewer: Actor, page: PageRequest, *, reason: str | None, replayed: bool
+    ) -> Page[Sequence[DeadLetterId]]:
+        """List the ids alone, newest first; without those that were replayed, unless `replayed`."""
+        ...

@@ -7,8 +7,9 @@ import structlog
 from parlor.core.shared.bus import Delivery
 from parlor.core.shared.work import UnitOfWork
 from parlor.core.tasks.foreign import AdmitForeign, ForeignOrder, Refused
+from parlor.core.tasks.letters import KeepDeadLetter
 from parlor.core.tasks.model import DeadLetter
-from parlor.core.tasks.ports import DeadLetters, TaskWork
+from parlor.core.tasks.ports import TaskWork
 from parlor.entrypoints.consume_worker.messages import DueRow, read
 
 log = structlog.get_logger()
@@ -22,26 +23,25 @@ class TakeLetter:
     listed (the reaper publishes it again if it has not ended); without one, what can be read is born now.
     """
 
-    letters: DeadLetters
     admit: AdmitForeign
     work: UnitOfWork[TaskWork]
 
     async def __call__(self, letter: DeadLetter, from_broker: bool, delivery: Delivery) -> None:  # noqa: FBT001 - the port's signature
         if not from_broker:
-            await self.letters.add(letter)
+            await KeepDeadLetter(self.work)(letter)
             return
         try:
             said = read(delivery)
             await self._take_anew(said)
         except Refused as refused:
-            await self.letters.add(replace(letter, reason="delivery_limit", detail=refused.detail))
+            await KeepDeadLetter(self.work)(replace(letter, reason="delivery_limit", detail=refused.detail))
 
     async def _take_anew(self, said: DueRow | ForeignOrder) -> None:
         if isinstance(said, DueRow):
             return  # its row, if it still has one, is the reaper's
         task = self.admit(said)
-        if await self.letters.has_row(task.id):
-            return
         async with self.work() as work:
+            if await work.letters.has_row(task.id):
+                return
             await work.tasks.add(task)
         log.info("born_from_dead_letters", task_id=str(task.id), kind=task.kind)

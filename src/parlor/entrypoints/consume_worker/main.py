@@ -61,8 +61,13 @@ def make_relay(container: Container) -> Relay:
 
 def make_timers(container: Container) -> Timers:
     """Make the clock's side."""
-    keep = timedelta(days=container.settings.task_keep_days)
-    return Timers(upkeep=container.get(Upkeep), bus=container.get(MessageBus), keep=keep)
+    settings = container.settings
+    return Timers(
+        upkeep=container.get(Upkeep),
+        bus=container.get(MessageBus),
+        keep=timedelta(days=settings.task_keep_days),
+        keep_letters=timedelta(days=settings.dead_letter_keep_days),
+    )
 
 
 @asynccontextmanager
@@ -107,7 +112,7 @@ async def work(settings: Settings, *, consume: bool = True, relay: bool = True, 
 @asynccontextmanager
 async def _letters(container: Container) -> AsyncIterator[None]:
     """Take the dead letters into their table."""
-    intake = container.get(LetterSource).into(container.build(TakeLetter))
+    intake = container.get(LetterSource).into(container.command(TakeLetter))
     await intake.start()
     try:
         yield

@@ -1,6 +1,7 @@
 """What a delivery says: a row of ours that is due, or an order that a producer sent straight to the broker."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -79,7 +80,9 @@ def _message(delivery: Delivery) -> TaskMessage:
 def _check_json(body: bytes) -> None:
     """Read JSON as the HTTP API does: UTF-8, no doubled keys, no NaN, no bottomless nesting, nothing unstorable."""
     try:
-        parsed = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
+        parsed = json.loads(
+            body.decode(), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
+        )
     except (ValueError, RecursionError) as error:
         raise Refused("not_json", "The body is not JSON in UTF-8.") from error
     if _depth(parsed) > MOST_NESTED:
@@ -98,6 +101,14 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _no_constant(name: str) -> object:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    """1e999 is well-formed, and would be read as the infinity that is not."""
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("a number is too large")
+    return number
 
 
 def _depth(value: object) -> int:

@@ -15,6 +15,7 @@ from parlor.entrypoints.consume_worker.patience import either
 log = structlog.get_logger()
 
 BATCH = 500
+REPLAYS = 32  # bodies as large as they come, all in memory
 POLL_S = 0.25
 AWAY_S = 1.0
 ROOM_AGE_S = 0.5
@@ -30,7 +31,7 @@ class Room:
 
 
 class Relay:
-    """Publishes both outboxes. Any number of relays may run; each row is sent by one at a time."""
+    """Publishes the outboxes. Any number of relays may run; each row is sent by one at a time."""
 
     def __init__(self, *, bus: MessageBus, outboxes: Outboxes, feed: Feed) -> None:
         self._bus = bus
@@ -42,7 +43,12 @@ class Relay:
 
     def start(self) -> None:
         """Begin to listen and to publish."""
-        for channel, relay in ((TASKS_DUE, self._relay_tasks), (FACTS_DUE, self._relay_facts)):
+        rounds = (
+            (TASKS_DUE, self._relay_tasks),
+            (TASKS_DUE, self._relay_replays),
+            (FACTS_DUE, self._relay_facts),
+        )
+        for channel, relay in rounds:
             due = asyncio.Event()
             self._deaf.append(self._feed.listen(channel, partial(_set, due)))
             self._loops.append(asyncio.create_task(self._keep(relay, due)))
@@ -93,6 +99,15 @@ class Relay:
         asked_at = asyncio.get_running_loop().time()
         room = self._room[queue] = Room(left=await self._bus.room(queue), asked_at=asked_at)
         return room
+
+    async def _relay_replays(self) -> bool:
+        """One round over the queues to which something is replayed, as far as there is room."""
+        sent = 0
+        for queue in await self._outboxes.busy_replays():
+            room = min(REPLAYS, await self._bus.room(queue))
+            if room > 0:
+                sent += await self._outboxes.relay_replays(queue, room, self._bus.send_replays)
+        return sent > 0
 
     async def _relay_facts(self) -> bool:
         """One round over the lanes. Nobody waits for an event, so those of a moment go together."""

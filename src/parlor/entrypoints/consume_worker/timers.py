@@ -20,10 +20,11 @@ HOUSEKEEPING_EVERY_S = 300.0
 class Timers:
     """Any number of workers may run them: each statement takes what no other has locked."""
 
-    def __init__(self, *, upkeep: Upkeep, bus: MessageBus, keep: timedelta) -> None:
+    def __init__(self, *, upkeep: Upkeep, bus: MessageBus, keep: timedelta, keep_letters: timedelta) -> None:
         self._upkeep = upkeep
         self._bus = bus
         self._keep = keep
+        self._keep_letters = keep_letters
         self._loops: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -59,6 +60,8 @@ class Timers:
 
     async def _forget(self) -> None:
         while await self._upkeep.forget_ended(self._keep):
+            pass
+        while await self._upkeep.forget_letters(self._keep_letters):
             pass
 
 

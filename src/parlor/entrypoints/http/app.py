@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from parlor.container import Container
 from parlor.core.identity.use_cases import Authenticate
+from parlor.entrypoints.http.dead_letters import dead_letter_routes
 from parlor.entrypoints.http.docs_pages import install_docs
 from parlor.entrypoints.http.errors import install_error_handlers
 from parlor.entrypoints.http.health import health_routes
@@ -49,8 +50,8 @@ def make_app(container: Container, *, owns_container: bool = True) -> FastAPI:
 def _install(app: FastAPI, container: Container) -> None:
     app.state.authenticate = container.build(Authenticate)
     # Their routes are taken over as they are: an included router would match each request twice.
-    for routes in (identity_routes(container), task_routes(container), health_routes(container)):
-        app.router.routes += routes.routes
+    for make_routes in (identity_routes, task_routes, dead_letter_routes, health_routes):
+        app.router.routes += make_routes(container).routes
     if container.settings.docs_shown:
         install_docs(app)
     app.add_middleware(Edge, settings=container.settings)

@@ -1,7 +1,7 @@
 """Tasks on the wire: an order as a client sends it, and what clients get to see."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AfterValidator, Field
@@ -117,29 +117,6 @@ class TaskPage(Shown):
     """Tasks, newest first."""
 
     items: list[Task]
-    next_cursor: str | None
-
-
-class DeadLetter(Shown):
-    """A message that could not be taken, as it came."""
-
-    id: UUID
-    reason: str
-    detail: str
-    message_id: str | None
-    routing_key: str | None
-    headers: dict[str, Any]
-    body: str
-    body_encoding: Literal["utf-8", "base64"]
-    content_type: str | None
-    dead_at: ShownTime
-    replayed_at: ShownTime | None
-
-
-class DeadLetterPage(Shown):
-    """Dead letters, newest first."""
-
-    items: list[DeadLetter]
     next_cursor: str | None
 
 

@@ -29,7 +29,6 @@ from parlor.entrypoints.http.schemas import OneLine
 from parlor.entrypoints.http.task_schemas import (
     KIND_LENGTH,
     BatchBody,
-    DeadLetterPage,
     OrderBody,
     Task,
     TaskBatch,
@@ -71,7 +70,6 @@ def task_routes(container: Container) -> APIRouter:
     wait_for_end = container.build(WaitForEnd)
     views = container.get(TaskViews)
     task_cursors = Cursors("tasks", container.settings.secrets)
-    letter_cursors = Cursors("dead-letters", container.settings.secrets)
     described = cache(lambda: kind_page(container.get(Kinds)))
 
     @routes.get("/tasks/{task_id}", response_model=Task, openapi_extra=needs(OWN))
@@ -135,16 +133,6 @@ def task_routes(container: Container) -> APIRouter:
     async def list_task_kinds(_: CurrentActor) -> Response:
         """List the kinds of tasks, with the JSON Schemas of their payloads and results."""
         return shown(described())
-
-    @routes.get(
-        "/dead-letters", response_model=DeadLetterPage, openapi_extra=needs("tasks:manage", InvalidCursor)
-    )
-    async def list_dead_letters(
-        actor: CurrentActor, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
-    ) -> Response:
-        """List the messages that could not be taken, newest first."""
-        actor.must("tasks:manage")
-        return letter_cursors.answer(await views.dead_letters(actor, letter_cursors.request(limit, cursor)))
 
     return routes
 
