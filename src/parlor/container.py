@@ -40,6 +40,7 @@ from parlor.adapters.sql.letters import SqlLetterViews
 from parlor.adapters.sql.outbox import SqlOutboxes
 from parlor.adapters.sql.runs import SqlRuns
 from parlor.adapters.sql.schema import Schema
+from parlor.adapters.sql.sights import SqlTaskSights
 from parlor.adapters.sql.upkeep import SqlUpkeep
 from parlor.adapters.sql.views import SqlTaskViews
 from parlor.adapters.sql.work import Reactions, SqlWork
@@ -47,6 +48,7 @@ from parlor.adapters.threads import DaemonThreads
 from parlor.config import BadSettings, Settings
 from parlor.core.games.deck import DECK
 from parlor.core.games.handlers import TruthOrDareHandler
+from parlor.core.identity.hints import FeedUserHints, UserHints
 from parlor.core.identity.ports import (
     AccessTokens,
     Directory,
@@ -55,6 +57,7 @@ from parlor.core.identity.ports import (
     Principals,
     RefreshTokens,
 )
+from parlor.core.identity.tickets import TicketWork
 from parlor.core.identity.use_cases import GraceWindow, PasswordPolicy
 from parlor.core.shared.bus import Inbox, MessageBus, Outboxes
 from parlor.core.shared.caching import Cache
@@ -70,6 +73,7 @@ from parlor.core.tasks.model import Priority
 from parlor.core.tasks.ports import AnyHandler, LetterSource, LetterViews, Runs, TaskViews, TaskWork, Upkeep
 from parlor.core.tasks.running import RunAttempt
 from parlor.core.tasks.waiting import Ends, FeedEnds
+from parlor.core.tasks.watching import FeedMoves, Moves, TaskSights
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -160,8 +164,9 @@ class Container:
         changes = CachedUserChanges(self.get(Cache), principals)
         add(Directory, directory)
         add(Principals, principals)
+        add(UserHints, FeedUserHints(self.get(Feed)))
         add(Outboxes, SqlOutboxes(database))
-        for work in (IdentityWork, TaskWork):
+        for work in (IdentityWork, TaskWork, TicketWork):
             add(UnitOfWork[work], lambda: SqlWork(database, changes, hints, REACTIONS))  # type: ignore[valid-type]  # Punq's key, not an annotation
         self._wire_identity()
         kinds = self._wire_kinds()
@@ -178,6 +183,9 @@ class Container:
         add(Ends, FeedEnds(self.get(Feed)))
         add(TaskViews, SqlTaskViews(database))
         add(LetterViews, SqlLetterViews(database))
+        sights = SqlTaskSights(database)
+        add(TaskSights, sights)
+        add(Moves, FeedMoves(self.get(Feed), sights))
         self._wire_bus()
 
     def _register(self, port: Any, adapter: object) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from parlor.core.identity.ports import IdentityWork
+from parlor.core.identity.tickets import TicketWork
 from parlor.core.shared.bus import Replay
 from parlor.core.shared.events import Event
 from parlor.core.shared.ids import DeadLetterId, TaskId
@@ -18,7 +19,7 @@ from tests.fakes.work import FakeDatabase
 from tests.sql import Sql
 
 
-class AnyWork(IdentityWork, TaskWork, Protocol):
+class AnyWork(IdentityWork, TaskWork, TicketWork, Protocol):
     """A transaction with every context's repositories."""
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, cast, get_type_hints
 
 import httpx
 
@@ -15,8 +15,6 @@ from parlor.core.identity.use_cases import Authenticate, Principal
 from parlor.core.shared.actor import Actor, ActorKind
 from parlor.core.shared.health import Part
 from parlor.core.shared.ids import SessionId, UserId, uuid7
-from parlor.core.tasks.ports import TaskViews
-from parlor.core.tasks.waiting import Ends, WaitForEnd
 from parlor.entrypoints.http.app import make_app
 
 TOKEN = "good-token"
@@ -79,11 +77,12 @@ class FakeContainer:
 
         return run
 
-    def build(self, use_case: object) -> object:
-        if use_case is Authenticate:
+    def build(self, cls: Callable[..., object]) -> object:
+        """Make it of the ports that are there."""
+        if cls is Authenticate:
             return self.authenticate
-        assert use_case is WaitForEnd
-        return WaitForEnd(cast("TaskViews", self.get(TaskViews)), cast("Ends", self.get(Ends)))
+        asked = get_type_hints(cls.__init__)
+        return cls(**{name: self.get(port) for name, port in asked.items() if name != "return"})
 
     def get(self, port: object) -> object:
         return self.ports.get(port)

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from parlor.core.identity.model import MAX_SESSIONS, EmailTaken, InvalidToken, Session, User
 from parlor.core.identity.ports import Claims, FreshToken, Snapshot
+from parlor.core.identity.tickets import MAX_TICKETS, Ticket
 from parlor.core.shared.errors import Contended, NotFound
 from parlor.core.shared.ids import SessionId, UserId
 
@@ -22,6 +23,7 @@ class IdentityStore:
     users: dict[UserId, User] = field(default_factory=dict)
     sessions: dict[SessionId, Session] = field(default_factory=dict)
     families: dict[bytes, SessionId] = field(default_factory=dict)
+    tickets: dict[bytes, Ticket] = field(default_factory=dict)
 
 
 class FakeUsers:
@@ -91,6 +93,27 @@ class FakeSessions:
     def _live(self, user: User) -> list[Session]:
         sessions = self._store.sessions.values()
         return [one for one in sessions if one.user_id == user.id and one.ended_at is None]
+
+
+class FakeTickets:
+    """Port Tickets."""
+
+    def __init__(self, store: IdentityStore) -> None:
+        self._store = store
+
+    async def add(self, ticket: Ticket) -> None:
+        session = self._store.sessions.get(ticket.session_id)
+        if session is None or session.ended_at is not None:
+            raise InvalidToken
+        self._store.tickets[ticket.fingerprint] = ticket
+        mine = [one for one in self._store.tickets.values() if one.session_id == ticket.session_id]
+        mine.sort(key=lambda one: one.fingerprint)
+        mine.sort(key=lambda one: one.expires_at, reverse=True)
+        for oldest in mine[MAX_TICKETS:]:
+            del self._store.tickets[oldest.fingerprint]
+
+    async def take(self, fingerprint: bytes) -> Ticket | None:
+        return self._store.tickets.pop(fingerprint, None)
 
 
 class FakeDirectory:

@@ -18,7 +18,7 @@ from parlor.core.shared.ids import EventId, TaskId, uuid7
 from parlor.core.shared.work import Earlier, OnceKey, Reaction
 from parlor.core.tasks.model import TaskStatus
 from tests.fakes.clock import FakeClock
-from tests.fakes.identity import FakeSessions, FakeUsers, IdentityStore
+from tests.fakes.identity import FakeSessions, FakeTickets, FakeUsers, IdentityStore
 from tests.fakes.tasks import FakeDeadLetters, FakeTasks, TaskStore
 
 DEEPEST = 8
@@ -78,6 +78,7 @@ class FakeWork:
         self.store = store
         self.users = FakeUsers(store.identity)
         self.sessions = FakeSessions(store.identity)
+        self.tickets = FakeTickets(store.identity)
         self.tasks = FakeTasks(store.tasks, clock)
         self.letters = FakeDeadLetters(store.tasks, clock)
         self.afterwards: list[Callable[[], Awaitable[None]]] = []

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from parlor.adapters.caching.principals import CHANNEL, CachedPrincipals
+from parlor.adapters.caching.principals import CachedPrincipals
 from parlor.adapters.memory.feed import MemoryFeed
+from parlor.core.identity.hints import CHANNEL
 from parlor.core.identity.ports import Snapshot
 from parlor.core.shared.ids import UserId, uuid7
 from tests.unit.caching.directory import ADA, Stopwatch, Table

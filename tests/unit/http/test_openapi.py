@@ -86,8 +86,18 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     assert {"User", "TokenPair", "Task", "Problem"} <= named
 
 
-def test_both_credentials_are_described(document: dict[str, Any]) -> None:
-    assert set(document["components"]["securitySchemes"]) == {"bearer", "apiKey"}
+def test_every_credential_is_described_and_tickets_where_they_count(document: dict[str, Any]) -> None:
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "apiKey", "ticket"}
+    taking = {name for name, op in operations(document).items() if {"ticket": []} in op["security"]}
+    assert taking == {"task_events"}
+
+
+def test_a_stream_is_described_as_one(document: dict[str, Any]) -> None:
+    events = operations(document)["task_events"]
+    assert list(events["responses"]["200"]["content"]) == ["text/event-stream"]
+    assert {"204", "401", "404", "422", "429", "503"} < set(events["responses"])
+    assert "`invalid_ticket`" in events["responses"]["401"]["description"]
+    assert {one["name"] for one in events["parameters"]} == {"task_id", "last_event_id", "Last-Event-ID"}
 
 
 @pytest.mark.parametrize("page", ["/docs", "/redoc"])

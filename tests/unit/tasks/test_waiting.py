@@ -160,4 +160,4 @@ def test_who_waits_no_more_is_forgotten(feed: FakeFeed) -> None:
     ends = FeedEnds(feed)
     with ends.expect(ONE), ends.expect(ONE):
         pass
-    assert ends._expected == {}
+    assert ends._events == {}

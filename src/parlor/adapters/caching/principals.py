@@ -5,13 +5,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from uuid import UUID
 
+from parlor.core.identity.hints import CHANNEL, naming_users, users_in
 from parlor.core.identity.ports import Directory, Snapshot
 from parlor.core.shared.feed import Feed
 from parlor.core.shared.ids import UserId
 
-CHANNEL = "principals"
 KEPT_FOR_S = 1.0
 CAPACITY = 10_000
 
@@ -67,11 +66,11 @@ class CachedPrincipals:
     async def announce(self, user_ids: Sequence[UserId]) -> None:
         """Forget these users here, then tell the other processes. Never raises; takes 0.2 s at most."""
         self.forget(user_ids)
-        await self._feed.publish(CHANNEL, ",".join(map(str, user_ids)).encode())
+        await self._feed.publish(CHANNEL, naming_users(user_ids))
 
     def _heard(self, message: bytes) -> None:
         try:
-            self.forget([UserId(UUID(word)) for word in message.decode().split(",")])
+            self.forget(users_in(message))
         except ValueError:  # another release says it in other words
             self._forget_all()
 

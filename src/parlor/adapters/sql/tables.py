@@ -103,6 +103,18 @@ refresh_tokens = Table(
     Index("ix_refresh_tokens_session_id", "session_id"),
 )
 
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("fingerprint", LargeBinary, primary_key=True),
+    Column("user_id", Uuid, nullable=False),
+    Column("session_id", Uuid, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("expires_at", MOMENT, nullable=False),
+    Index("ix_tickets_session_id", "session_id", "expires_at"),
+    Index("ix_tickets_expires_at", "expires_at"),
+)
+
 tasks = Table(
     "tasks",
     metadata,

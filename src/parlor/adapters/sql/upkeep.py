@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-from parlor.adapters.sql import idempotency
+from parlor.adapters.sql import idempotency, tickets
 from parlor.adapters.sql.ends import told
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.held_back import set_free
@@ -100,9 +100,10 @@ class SqlUpkeep:
         return Reaped(put_back=row["put_back"], given_up=row["given_up"], republished=republished)
 
     async def forget_ended(self, keep: timedelta) -> int:
-        """Delete a batch of old tasks, and of idempotency keys whose day is over."""
+        """Delete a batch of old tasks, of idempotency keys whose day is over, and of tickets that nobody used."""
         async with self._database.session() as session:
-            deleted = [await session.execute(_FORGET, keep), await session.execute(idempotency.FORGET)]
+            deleted = [await session.execute(_FORGET, keep)]
+            deleted += [await session.execute(old) for old in (idempotency.FORGET, tickets.FORGET)]
         return sum(map(_count, deleted))
 
     async def forget_letters(self, keep: timedelta) -> int:

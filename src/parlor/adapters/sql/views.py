@@ -29,7 +29,7 @@ def same(*names: str) -> dict[str, str]:
     return {name: name for name in names}
 
 
-_TASK = json_object(
+TASK = json_object(
     same(
         "id",
         "kind",
@@ -48,12 +48,12 @@ _TASK = json_object(
     | same("schedule_id", "version")
 )
 # The visibility is the WHERE: a manager, the person it is for, or the key or service that asked itself.
-_VISIBLE = "($1 or user_id = $2 or (user_id is null and requester_id = $3))"
-_ONE = f"select {_TASK}::text from tasks where {_VISIBLE} and id = $4"
+VISIBLE = "($1 or user_id = $2 or (user_id is null and requester_id = $3))"
+_ONE = f"select {TASK}::text from tasks where {VISIBLE} and id = $4"
 _SOME = f"""
-select '[' || coalesce(string_agg({_TASK}::text, ',' order by place), '') || ']' as items, count(*) as found
-  from unnest($4::uuid[]) with ordinality as asked (id, place) join tasks using (id) where {_VISIBLE}"""
-_ENDED = f"select status in ('succeeded', 'failed', 'cancelled') from tasks where {_VISIBLE} and id = $4"
+select '[' || coalesce(string_agg({TASK}::text, ',' order by place), '') || ']' as items, count(*) as found
+  from unnest($4::uuid[]) with ordinality as asked (id, place) join tasks using (id) where {VISIBLE}"""
+_ENDED = f"select status in ('succeeded', 'failed', 'cancelled') from tasks where {VISIBLE} and id = $4"
 
 
 def paged(item: str, moment: str, rows: str, limit: str) -> str:
@@ -81,7 +81,7 @@ class SqlTaskViews:
     async def some(self, viewer: Actor, task_ids: Sequence[TaskId]) -> bytes:
         """Read rows as a JSON array."""
         async with self._database.session() as session:
-            row = await session.fetchrow(_SOME, *_viewer(viewer), task_ids)
+            row = await session.fetchrow(_SOME, *viewer_of(viewer), task_ids)
         if row is None or row["found"] != len(task_ids):
             raise NotFound
         return str(row["items"]).encode()
@@ -100,13 +100,14 @@ class SqlTaskViews:
 
     async def _value(self, sql: str, viewer: Actor, task_id: TaskId) -> str:
         async with self._database.session() as session:
-            value = await session.fetchval(sql, *_viewer(viewer), task_id)
+            value = await session.fetchval(sql, *viewer_of(viewer), task_id)
         if value is None:
             raise NotFound
         return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _viewer(viewer: Actor) -> tuple[object, object, object]:
+def viewer_of(viewer: Actor) -> tuple[object, object, object]:
+    """Answer what `VISIBLE` compares with."""
     return viewer.may(MANAGE), viewer.user_id, viewer.id
 
 
@@ -124,7 +125,7 @@ def _page_of_tasks(
         wheres.append(f"(created_at, id) < (${len(arguments) - 1}, ${len(arguments)})")
     arguments.append(page.limit)
     rows = f"tasks where {' and '.join(wheres) or 'true'}"
-    return paged(_TASK, "created_at", rows, f"${len(arguments)}::int"), arguments
+    return paged(TASK, "created_at", rows, f"${len(arguments)}::int"), arguments
 
 
 def _whose(viewer: Actor) -> tuple[list[str], list[object]]:

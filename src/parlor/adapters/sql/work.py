@@ -15,6 +15,7 @@ from parlor.adapters.sql.errors import translated, translating
 from parlor.adapters.sql.identity import SqlSessions, SqlUsers
 from parlor.adapters.sql.letters import SqlDeadLetters
 from parlor.adapters.sql.tasks import SqlTasks
+from parlor.adapters.sql.tickets import SqlTickets
 from parlor.core.identity.ports import UserChanges
 from parlor.core.shared.events import Event
 from parlor.core.shared.ids import UserId
@@ -61,6 +62,7 @@ class SqlWork:
         self._wrote_facts = False
         self.users = SqlUsers(self)
         self.sessions = SqlSessions(self)
+        self.tickets = SqlTickets(self)
         self.tasks = SqlTasks(self)
         self.letters = SqlDeadLetters(self)
 

@@ -1,5 +1,6 @@
 """What people do with their accounts."""
 
+import math
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +22,7 @@ from parlor.core.identity.model import (
 )
 from parlor.core.identity.ports import (
     AccessTokens,
+    Claims,
     CommonPasswords,
     Directory,
     IdentityWork,
@@ -48,11 +50,12 @@ class TokenPair:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who a request acts as, and in which session."""
+    """Who a request acts as, in which session, and until when its credential counts (seconds since 1970)."""
 
     actor: Actor
     user: Snapshot
     session_id: SessionId
+    expires_at: float = math.inf
 
 
 class LogoutScope(StrEnum):
@@ -262,14 +265,18 @@ class Authenticate:
     principals: Principals
 
     async def __call__(self, token: str) -> Principal:
-        claims = self.access.verify(token)
-        user = await self.principals.find(claims.user_id)
-        if user is None or user.status != "active" or user.epoch != claims.epoch:
-            raise InvalidToken
-        if claims.session_id not in user.sessions:
-            raise InvalidToken
-        actor = Actor(kind=ActorKind.USER, id=user.id, user_id=user.id, permissions=user.permissions)
-        return Principal(actor=actor, user=user, session_id=claims.session_id)
+        return await standing(self.principals, self.access.verify(token))
+
+
+async def standing(principals: Principals, claims: Claims) -> Principal:
+    """Tell who these claims stand for now. Raises InvalidToken where their user or session has ended."""
+    user = await principals.find(claims.user_id)
+    if user is None or user.status != "active" or user.epoch != claims.epoch:
+        raise InvalidToken
+    if claims.session_id not in user.sessions:
+        raise InvalidToken
+    actor = Actor(kind=ActorKind.USER, id=user.id, user_id=user.id, permissions=user.permissions)
+    return Principal(actor=actor, user=user, session_id=claims.session_id, expires_at=claims.expires_at)
 
 
 def _pair(access: AccessTokens, user: User, session: Session, refresh_token: str, now: datetime) -> TokenPair:

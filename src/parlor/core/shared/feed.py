@@ -1,7 +1,13 @@
 """The feed: hints between processes that may be lost, because the tables are the truth."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Protocol
+from uuid import UUID
+
+ID_BYTES = 16
 
 
 class Feed(Protocol):
@@ -18,3 +24,65 @@ class Feed(Protocol):
     def listen(self, channel: str, heard: Callable[[bytes], None]) -> Callable[[], None]:
         """Call `heard` (which must not block) with every hint from now on; the answer ends it."""
         ...
+
+
+def naming(ids: Iterable[UUID]) -> bytes:
+    """Write a hint that names these ids, 16 bytes each."""
+    return b"".join(one.bytes for one in ids)
+
+
+def named_in(message: bytes) -> Sequence[UUID]:
+    """Read the ids that a hint names; none where another version has other words."""
+    if len(message) % ID_BYTES:
+        return ()
+    return [UUID(bytes=message[start : start + ID_BYTES]) for start in range(0, len(message), ID_BYTES)]
+
+
+@dataclass(slots=True)
+class Expected:
+    """Sets the events of those who expect a hint, whenever one on these channels names their id."""
+
+    feed: Feed
+    channels: Sequence[str]
+    read: Callable[[bytes], Iterable[UUID]] = named_in
+    _events: dict[UUID, set[asyncio.Event]] = field(
+        init=False, default_factory=dict[UUID, set[asyncio.Event]]
+    )
+    _listening: bool = field(init=False, default=False)
+
+    @contextmanager
+    def expect(self, hinted: UUID, /) -> Generator[asyncio.Event]:
+        """Give an event that every hint of this id sets."""
+        self._listen()
+        event = asyncio.Event()
+        self._events.setdefault(hinted, set()).add(event)
+        try:
+            yield event
+        finally:
+            self._forget(hinted, event)
+
+    def _listen(self) -> None:
+        if not self._listening:
+            for channel in self.channels:
+                self.feed.listen(channel, self._heard)
+            self._listening = True
+
+    def _heard(self, message: bytes) -> None:
+        for hinted in self.read(message):
+            for event in self._events.get(hinted, ()):
+                event.set()
+
+    def _forget(self, hinted: UUID, event: asyncio.Event) -> None:
+        events = self._events[hinted]
+        events.discard(event)
+        if not events:
+            del self._events[hinted]
+
+
+async def set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait until the event is set, or so many seconds have passed; answers which."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return event.is_set()

@@ -1,19 +1,17 @@
 """Waiting for a task's end: a hint of it, and the question whether it is true."""
 
 import asyncio
-from collections.abc import Generator, Iterable
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
-from uuid import UUID
 
 from parlor.core.shared.actor import Actor
-from parlor.core.shared.feed import Feed
+from parlor.core.shared.feed import Expected, Feed, naming, set_within
 from parlor.core.shared.ids import TaskId
 from parlor.core.tasks.ports import TaskViews
 
 ENDED_CHANNEL = "tasks.ended"
-ID_BYTES = 16
 POLL_S = 1.0
 MAX_WAITING = 1000
 
@@ -21,54 +19,21 @@ MAX_WAITING = 1000
 class Ends(Protocol):
     """Hints that tasks have ended; one may be lost, or come for a task that runs on."""
 
-    def expect(self, task_id: TaskId) -> AbstractContextManager[asyncio.Event]:
+    def expect(self, task_id: TaskId, /) -> AbstractContextManager[asyncio.Event]:
         """Give an event that is set whenever a hint of this task's end arrives."""
         ...
 
 
-@dataclass(slots=True)
-class FeedEnds:
-    """Hears the ends of tasks on the feed: each message is the ids of a batch, 16 bytes each."""
+class FeedEnds(Expected):
+    """Port `Ends`, over the feed."""
 
-    feed: Feed
-    _expected: dict[UUID, set[asyncio.Event]] = field(
-        init=False, default_factory=dict[UUID, set[asyncio.Event]]
-    )
-    _listening: bool = field(init=False, default=False)
-
-    @contextmanager
-    def expect(self, task_id: TaskId) -> Generator[asyncio.Event]:
-        """Give an event that is set whenever a hint of this task's end arrives."""
-        self._listen()
-        hint = asyncio.Event()
-        self._expected.setdefault(task_id, set()).add(hint)
-        try:
-            yield hint
-        finally:
-            self._forget(task_id, hint)
-
-    def _listen(self) -> None:
-        if not self._listening:
-            self.feed.listen(ENDED_CHANNEL, self._heard)
-            self._listening = True
-
-    def _heard(self, message: bytes) -> None:
-        if len(message) % ID_BYTES:
-            return  # another version's words: the poll finds the end too
-        for start in range(0, len(message), ID_BYTES):
-            for hint in self._expected.get(UUID(bytes=message[start : start + ID_BYTES]), ()):
-                hint.set()
-
-    def _forget(self, task_id: TaskId, hint: asyncio.Event) -> None:
-        hints = self._expected[task_id]
-        hints.discard(hint)
-        if not hints:
-            del self._expected[task_id]
+    def __init__(self, feed: Feed) -> None:
+        super().__init__(feed, (ENDED_CHANNEL,))
 
 
 def ended_message(task_ids: Iterable[TaskId]) -> bytes:
     """Write what goes over the feed when these tasks have ended."""
-    return b"".join(task_id.bytes for task_id in task_ids)
+    return naming(task_ids)
 
 
 @dataclass(slots=True)
@@ -97,13 +62,5 @@ class WaitForEnd:
             left = deadline - now()
             if left <= 0:
                 return
-            await _set_within(hint, min(left, POLL_S))
+            await set_within(hint, min(left, POLL_S))
             hint.clear()
-
-
-async def _set_within(hint: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await hint.wait()
-    except TimeoutError:
-        return

@@ -12,6 +12,7 @@ from parlor.core.shared.ids import TaskId
 from parlor.core.tasks.model import Attempt, Ending, Failed, Postponed, Progress, TaskError
 from parlor.core.tasks.ports import Runs
 from parlor.core.tasks.waiting import ENDED_CHANNEL, ended_message
+from parlor.core.tasks.watching import tell_moved
 from parlor.entrypoints.consume_worker.patience import patiently
 
 log = structlog.get_logger()
@@ -70,6 +71,7 @@ class Endings:
             if news:
                 try:
                     await self._runs.report(news)
+                    await tell_moved(self._feed, news)
                 except (Unavailable, Contended) as error:
                     log.warning("progress_not_stored", error=type(error).__name__)
 

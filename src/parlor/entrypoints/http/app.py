@@ -7,6 +7,7 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from parlor.container import Container
+from parlor.core.identity.tickets import RedeemTicket, StandFor
 from parlor.core.identity.use_cases import Authenticate
 from parlor.entrypoints.http.dead_letters import dead_letter_routes
 from parlor.entrypoints.http.docs_pages import install_docs
@@ -15,6 +16,8 @@ from parlor.entrypoints.http.health import health_routes
 from parlor.entrypoints.http.identity import identity_routes
 from parlor.entrypoints.http.middleware import Edge
 from parlor.entrypoints.http.openapi import install_openapi
+from parlor.entrypoints.http.realtime import realtime_routes
+from parlor.entrypoints.http.task_events import task_event_routes
 from parlor.entrypoints.http.tasks import task_routes
 
 DESCRIPTION = "Accounts with roles, and background tasks. Errors are RFC 9457 problems; times are UTC."
@@ -49,8 +52,11 @@ def make_app(container: Container, *, owns_container: bool = True) -> FastAPI:
 
 def _install(app: FastAPI, container: Container) -> None:
     app.state.authenticate = container.build(Authenticate)
+    app.state.redeem = container.command(RedeemTicket)
+    app.state.stand_for = container.build(StandFor)
     # Their routes are taken over as they are: an included router would match each request twice.
-    for make_routes in (identity_routes, task_routes, dead_letter_routes, health_routes):
+    contexts = (identity_routes, task_routes, task_event_routes, dead_letter_routes, realtime_routes, health_routes)
+    for make_routes in contexts:
         app.router.routes += make_routes(container).routes
     if container.settings.docs_shown:
         install_docs(app)

@@ -1,10 +1,14 @@
 """Who calls: the credential of a request, and the principal that it stands for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, cast
+from urllib.parse import parse_qs
 
 from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
+from starlette.types import Scope
 
 from parlor.core.identity.model import InvalidToken
 from parlor.core.identity.use_cases import Authenticate, Principal
@@ -16,9 +20,17 @@ SCHEME = b"bearer "
 
 
 class AmbiguousCredentials(InvalidToken):
-    """Send one credential: `Authorization` or `X-API-Key`."""
+    """Send one credential: `Authorization`, `X-API-Key` or, where one is taken, a ticket."""
 
     code = "ambiguous_credentials"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who opened a stream, and the question who that is now; it raises Unauthenticated once they are nobody."""
+
+    principal: Principal
+    again: Callable[[], Awaitable[Principal]]
 
 
 async def identify(call: Call, authenticate: Authenticate) -> None:
@@ -31,9 +43,32 @@ async def identify(call: Call, authenticate: Authenticate) -> None:
     call.principal = await authenticate(authorization[len(SCHEME) :].strip().decode("latin-1"))
 
 
+async def admit(call: Call, scope: Scope) -> None:
+    """As `identify`, where a one-use ticket in the query counts too. Raises InvalidTicket as well."""
+    state = scope["app"].state
+    tickets = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get("ticket", [])
+    if tickets and call.credentials + len(tickets) > 1:
+        raise AmbiguousCredentials
+    if tickets:
+        call.again = partial(state.stand_for, await state.redeem(tickets[0]))
+    else:
+        call.again = partial(_identified, call, state.authenticate)
+    call.principal = await call.again()
+
+
+async def _identified(call: Call, authenticate: Authenticate) -> Principal:
+    await identify(call, authenticate)
+    return principal_of(call)
+
+
 def principal_of(call: Call) -> Principal:
     """Give the principal that the route found before it read the body."""
     return cast("Principal", call.principal)
+
+
+def caller_of(call: Call) -> Caller:
+    """Give whoever opens a stream."""
+    return Caller(principal_of(call), cast("Callable[[], Awaitable[Principal]]", call.again))
 
 
 def actor_of(call: Call) -> Actor:
@@ -49,11 +84,17 @@ async def _current_actor(request: Request) -> Actor:
     return actor_of(call_of(request.scope))
 
 
+async def _stream_caller(request: Request) -> Caller:
+    return caller_of(call_of(request.scope))
+
+
 CurrentPrincipal = Annotated[Principal, Depends(_current_principal)]
 CurrentActor = Annotated[Actor, Depends(_current_actor)]
+StreamCaller = Annotated[Caller, Depends(_stream_caller)]
 _TAKEN: Mapping[object, Callable[[Call], object]] = {
     _current_principal: principal_of,
     _current_actor: actor_of,
+    _stream_caller: caller_of,
 }
 
 
@@ -65,3 +106,8 @@ def takers_of(dependant: Dependant) -> dict[str, Callable[[Call], object]]:
 def asks_who(dependant: Dependant) -> bool:
     """Whether an endpoint takes the caller: such a route is closed to everybody else."""
     return bool(takers_of(dependant)) or any(map(asks_who, dependant.dependencies))
+
+
+def takes_tickets(dependant: Dependant) -> bool:
+    """Whether an endpoint opens a stream, so that a ticket is a credential for it."""
+    return any(part.call is _stream_caller for part in dependant.dependencies)

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -24,6 +25,7 @@ class Call:
     request_id: str
     traceparent: str | None
     principal: Principal | None = None
+    again: Callable[[], Awaitable[Principal]] | None = None
     raw_body: bytes = b""
     status: int = 0
     code: str | None = None

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from parlor.core.identity.model import InvalidToken
+from parlor.core.identity.tickets import InvalidTicket
 from parlor.core.shared.actor import PermissionMissing
 from parlor.core.shared.errors import DatabaseAway, Invalid, NotFound, ParlorError, Unauthenticated
 from parlor.entrypoints.http.auth import AmbiguousCredentials
@@ -37,6 +38,12 @@ WITH_BODY: Kinds = (InvalidJson, BodyTooLarge, UnsupportedMediaType, RequestTime
 SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "For people."},
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "For services."},
+    "ticket": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "ticket",
+        "description": "For browsers: counts once, 30 s.",
+    },
 }
 
 
@@ -82,6 +89,8 @@ def _complete(operation: dict[str, Any], route: Route) -> None:
     permission = operation.get("x-permission", SIGNED_IN if route.closed else PUBLIC)
     operation["x-permission"] = permission
     operation["security"] = [{"bearer": []}, {"apiKey": []}] if route.closed else []
+    if route.takes_tickets:
+        operation["security"].append({"ticket": []})
     told = WORDS.get(permission, f"the permission `{permission}`")
     operation["description"] = f"{operation.get('description', '')}\n\nFor: {told}.".strip()
     operation["responses"].pop("422", None)
@@ -93,6 +102,8 @@ def _problems(operation: dict[str, Any], route: Route, permission: str) -> dict[
     kinds = [*ALWAYS]
     if route.closed:
         kinds += CLOSED
+    if route.takes_tickets:
+        kinds.append(InvalidTicket)
     if permission not in WORDS:
         kinds.append(PermissionMissing)
     if route.body_field is not None:

@@ -8,7 +8,7 @@ from fastapi.routing import APIRoute
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from parlor.entrypoints.http.auth import asks_who, identify
+from parlor.entrypoints.http.auth import admit, asks_who, identify, takes_tickets
 from parlor.entrypoints.http.binding import Binding, takes_json
 from parlor.entrypoints.http.body import must_be_json, read_body
 from parlor.entrypoints.http.call import Call, call_of
@@ -17,6 +17,7 @@ from parlor.entrypoints.http.strict_json import read_json
 BASE = "/api/v1"
 
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
+Entrance = Callable[[Call, Scope], Awaitable[None]]
 
 
 class ReadRequest(Request):
@@ -46,19 +47,31 @@ class Route(APIRoute):
         super().__init__(path, endpoint, **options)
         binding = Binding.of(self)
         if binding is not None:
-            self.app = _direct(endpoint, binding, closed=self.closed)
+            self.app = _direct(endpoint, binding, self.entrance)
 
     @property
     def closed(self) -> bool:
         """Whether it needs a credential."""
         return asks_who(self.dependant)
 
+    @property
+    def takes_tickets(self) -> bool:
+        """Whether a ticket is a credential here."""
+        return takes_tickets(self.dependant)
+
+    @property
+    def entrance(self) -> Entrance | None:
+        """What finds out who calls, where that is asked."""
+        if not self.closed:
+            return None
+        return admit if self.takes_tickets else _identify
+
     def get_route_handler(self) -> Handle:
         """Put what must come first before the framework's own handler."""
         handle = super().get_route_handler()
         if takes_json(self):
             handle = _with_json(handle)
-        return _identified(handle) if self.closed else handle
+        return handle if self.entrance is None else _identified(handle, self.entrance)
 
 
 def api_router(tag: str) -> APIRouter:
@@ -71,11 +84,13 @@ def operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def _direct(endpoint: Callable[..., Awaitable[Response]], binding: Binding, *, closed: bool) -> ASGIApp:
+def _direct(
+    endpoint: Callable[..., Awaitable[Response]], binding: Binding, entrance: Entrance | None
+) -> ASGIApp:
     async def direct(scope: Scope, receive: Receive, send: Send) -> None:
         call = call_of(scope)
-        if closed:
-            await identify(call, scope["app"].state.authenticate)
+        if entrance is not None:
+            await entrance(call, scope)
         sent = None if binding.body is None else await _json(call, receive)
         answer = await endpoint(**binding.arguments(call, scope, receive, sent))
         await answer(scope, receive, send)
@@ -83,12 +98,16 @@ def _direct(endpoint: Callable[..., Awaitable[Response]], binding: Binding, *, c
     return direct
 
 
-def _identified(handle: Handle) -> Handle:
+def _identified(handle: Handle, entrance: Entrance) -> Handle:
     async def identified(request: Request) -> Response:
-        await identify(call_of(request.scope), request.app.state.authenticate)
+        await entrance(call_of(request.scope), request.scope)
         return await handle(request)
 
     return identified
+
+
+async def _identify(call: Call, scope: Scope) -> None:
+    await identify(call, scope["app"].state.authenticate)
 
 
 def _with_json(handle: Handle) -> Handle:

@@ -15,6 +15,7 @@ from parlor.core.shared.errors import Busy, ParlorError
 from parlor.entrypoints.http.call import call_of, new_request_id
 from parlor.entrypoints.http.errors import PROBLEM, BadRequest, HeadTooLarge, problem, problem_json, status_of
 from parlor.entrypoints.http.middleware import Edge, common_headers
+from parlor.entrypoints.http.streams import CONNECTION
 
 MAX_HEAD_BYTES = 65_536
 MAX_CONNECTIONS = 10_000  # each WebSocket is one
@@ -26,6 +27,7 @@ class HeadTimeoutProtocol(HttpToolsProtocol):
 
     settings: Settings
     full: ASGIApp
+    ending: asyncio.Event
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _in_body = False
@@ -54,6 +56,7 @@ class HeadTimeoutProtocol(HttpToolsProtocol):
         self._in_body = True
         # uvicorn's own limit answers in plain text.
         self.app = self.full if len(self.connections) > MAX_CONNECTIONS else self.config.loaded_app
+        self.scope[CONNECTION] = self  # type: ignore[literal-required]  # ours, for streams
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -66,6 +69,15 @@ class HeadTimeoutProtocol(HttpToolsProtocol):
         """Forget the deadline with the connection."""
         self._satisfied()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Tell streams that the server ends; it waits for what is being answered."""
+        self.ending.set()
+        super().shutdown()
+
+    def abort(self) -> None:
+        """Drop the connection with whatever its reader has not taken."""
+        self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words; ours say the same
         """Answer what is no HTTP with a problem, too."""
@@ -137,7 +149,7 @@ def _bound(host: str, port: int) -> socket.socket:
 
 def make_server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
     """Make a server that `serve(sockets=…)` runs, and `should_exit` ends."""
-    fields = {"settings": settings, "full": Edge(_full, settings=settings)}
+    fields = {"settings": settings, "full": Edge(_full, settings=settings), "ending": asyncio.Event()}
     limited = type("Protocol", (HeadTimeoutProtocol,), fields)
     options: dict[str, Any] = {
         "http": limited,
