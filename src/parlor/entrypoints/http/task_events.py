@@ -22,12 +22,12 @@ from parlor.entrypoints.http.routing import api_router
 from parlor.entrypoints.http.streams import EventStream, Message, Streams, TooManyStreams
 
 HEADER = "Last-Event-ID"
-HIGHEST = 2**31 - 1
+VERSION = "^[0-9]{1,10}$"
 PARAMETER = {
     "in": "header",
     "name": HEADER,
     "description": "The last version seen; counts before `last_event_id`.",
-    "schema": {"type": "string", "pattern": "^[0-9]{1,10}$"},
+    "schema": {"type": "string", "pattern": VERSION},
 }
 RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
@@ -41,10 +41,8 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 SeenInQuery = Annotated[
-    int | None, Query(ge=0, le=HIGHEST, description="The last version seen, where no header can be sent.")
+    str | None, Query(pattern=VERSION, description="The last version seen, where no header can be sent.")
 ]
-
-_SEEN = re.compile(r"[0-9]{1,10}", re.ASCII)
 
 
 class InvalidEventId(Invalid):
@@ -107,11 +105,9 @@ async def _messages(
         yield None if over else TaskMessages(watch, unseen)
 
 
-def _seen(request: Request, in_query: int | None) -> int:
+def _seen(request: Request, in_query: str | None) -> int:
     """Tell the last version that the client saw, 0 for none: a browser that reconnects repeats the older address."""
     in_header = call_of(request.scope).header(HEADER.lower().encode())
-    if not in_header:
-        return in_query or 0
-    if not _SEEN.fullmatch(in_header):
+    if in_header and not re.fullmatch(VERSION, in_header, re.ASCII):
         raise InvalidEventId
-    return int(in_header)
+    return int(in_header or in_query or 0)
