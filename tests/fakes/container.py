@@ -11,6 +11,7 @@ from parlor.config import Settings
 from parlor.container import Container
 from parlor.core.identity.model import InvalidToken, UserStatus
 from parlor.core.identity.ports import Snapshot
+from parlor.core.identity.tickets import StandFor
 from parlor.core.identity.use_cases import Authenticate, Principal
 from parlor.core.shared.actor import Actor, ActorKind
 from parlor.core.shared.health import Part
@@ -70,6 +71,7 @@ class FakeContainer:
     ports: dict[object, object] = field(default_factory=dict)
     health: Mapping[str, Part] = field(default_factory=dict)
     life: list[str] = field(default_factory=list)
+    stand_for: object = None
 
     def command(self, use_case: object) -> Callable[..., Awaitable[Any]]:
         async def run(*args: Any, **fields: Any) -> Any:
@@ -81,6 +83,8 @@ class FakeContainer:
         """Make it of the ports that are there."""
         if cls is Authenticate:
             return self.authenticate
+        if cls is StandFor:
+            return self.stand_for
         asked = get_type_hints(cls.__init__)
         return cls(**{name: self.get(port) for name, port in asked.items() if name != "return"})
 

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from parlor.adapters.sql.engine import Database
+from parlor.core.identity.hints import CHANNEL, naming_users
 from parlor.core.shared.actor import ActorKind
 from parlor.core.shared.feed import Feed
 from parlor.core.shared.ids import TaskId, UserId
@@ -183,16 +184,6 @@ async def _hinted(ada: Ada, attempt: Attempt, opened: asyncio.Future[Block]) -> 
     return opened.done()
 
 
-@pytest.mark.parametrize("seen", ["x", "-1", "1.0", "1 1", "99999999999", "\u0661"])
-async def test_a_malformed_id_is_refused_where_it_stands(ada: Ada, seen: str) -> None:
-    task_id = await ada.task()
-    header = {b"Last-Event-ID": seen.encode()}
-    answer = await ada.client.get(f"/tasks/{task_id}/events", headers=header)
-    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "header:Last-Event-ID")
-    answer = await ada.client.get(f"/tasks/{task_id}/events", params={"last_event_id": seen})
-    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, "query:last_event_id")
-
-
 async def test_what_one_may_not_see_is_not_found_like_what_is_not_there(ada: Ada, api: Api) -> None:
     task_id = await ada.task()
     async with signed_in(api.base) as bob:
@@ -262,24 +253,24 @@ async def test_a_role_that_is_lost_ends_what_it_let_one_see(ada: Ada, api: Api) 
         await anext(told)
         await ada.sql.execute("delete from user_roles where user_id = $1 and role = 'admin'", ada.user_id)
         await ada.client.post("/auth/logout", params={"scope": "others"})
-        await eventually(lambda: _ended(ada, told))
-        assert (await ada.client.get(f"/tasks/{foreign[0]}/events")).status_code == 404
+        rest = asyncio.create_task(_rest(told))
+        await eventually(lambda: _ended(ada, rest))
+        assert await rest == []
+    assert (await ada.client.get(f"/tasks/{foreign[0]}/events")).status_code == 404
 
 
 async def _sees(ada: Ada, task_id: TaskId) -> bool:
     return (await ada.client.get(f"/tasks/{task_id}")).status_code == 200
 
 
-async def _ended(ada: Ada, told: AsyncIterator[Block]) -> bool:
-    await ada.feed.publish("principals", str(ada.user_id).encode())
-    try:
-        async with asyncio.timeout(0.2):
-            await anext(told)
-    except StopAsyncIteration:
-        return True
-    except TimeoutError:
-        pass
-    return False
+async def _rest(told: AsyncIterator[Block]) -> list[Block]:
+    return [event async for event in told]
+
+
+async def _ended(ada: Ada, rest: asyncio.Task[list[Block]]) -> bool:
+    """Hint again and again: a cache may have kept the roles of a moment ago."""
+    await ada.feed.publish(CHANNEL, naming_users([ada.user_id]))
+    return rest.done()
 
 
 async def test_a_server_that_ends_ends_its_streams_and_waits_for_nobody(ada: Ada, api: Api) -> None:
