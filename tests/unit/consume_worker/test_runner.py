@@ -19,6 +19,7 @@ from parlor.core.tasks.foreign import AdmitForeign, Producers
 from parlor.core.tasks.model import Failed, Postponed, Progress, Succeeded, Task
 from parlor.core.tasks.running import RunAttempt
 from parlor.core.tasks.waiting import ENDED_CHANNEL
+from parlor.core.tasks.watching import MOVED_CHANNEL
 from parlor.entrypoints.consume_worker import endings, patience, runner as module
 from parlor.entrypoints.consume_worker.runner import Runner
 from tests.builders import a_delivery, a_due_delivery, an_attempt
@@ -326,7 +327,7 @@ async def test_a_shutdown_waits_for_what_ends_in_time(make: Make) -> None:
     assert worker.settled(task_id)()
 
 
-async def test_progress_is_stored_under_the_fence(make: Make) -> None:
+async def test_progress_is_stored_under_the_fence_and_hinted_at(make: Make) -> None:
     gate = Gate()
 
     async def act(payload: Note, context: Context) -> Echo:
@@ -338,6 +339,7 @@ async def test_progress_is_stored_under_the_fence(make: Make) -> None:
     task_id = worker.deliver()
     await eventually(lambda: worker.runs.reported)
     assert worker.runs.reported == [(task_id, 1, Progress(2, 3, "x" * 200))]
+    await eventually(lambda: worker.feed.published == [(MOVED_CHANNEL, task_id.bytes)])
 
 
 async def test_progress_that_cannot_be_stored_fails_nothing(

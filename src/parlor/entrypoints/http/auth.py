@@ -33,13 +33,14 @@ class Caller:
     again: Callable[[], Awaitable[Principal]]
 
 
-async def identify(call: Call, authenticate: Authenticate) -> None:
+async def identify(call: Call, scope: Scope) -> None:
     """Find the principal of this call. Raises Unauthenticated, InvalidToken, AmbiguousCredentials."""
     if call.credentials != 1:
         raise AmbiguousCredentials if call.credentials else Unauthenticated
     authorization = call.headers.get(b"authorization")
     if authorization is None or authorization[: len(SCHEME)].lower() != SCHEME:
         raise InvalidToken  # an API key is none yet
+    authenticate: Authenticate = scope["app"].state.authenticate
     call.principal = await authenticate(authorization[len(SCHEME) :].strip().decode("latin-1"))
 
 
@@ -52,12 +53,12 @@ async def admit(call: Call, scope: Scope) -> None:
     if tickets:
         call.again = partial(state.stand_for, await state.redeem(tickets[0]))
     else:
-        call.again = partial(_identified, call, state.authenticate)
+        call.again = partial(_identified, call, scope)
     call.principal = await call.again()
 
 
-async def _identified(call: Call, authenticate: Authenticate) -> Principal:
-    await identify(call, authenticate)
+async def _identified(call: Call, scope: Scope) -> Principal:
+    await identify(call, scope)
     return principal_of(call)
 
 

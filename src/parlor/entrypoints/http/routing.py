@@ -64,7 +64,7 @@ class Route(APIRoute):
         """What finds out who calls, where that is asked."""
         if not self.closed:
             return None
-        return admit if self.takes_tickets else _identify
+        return admit if self.takes_tickets else identify
 
     def get_route_handler(self) -> Handle:
         """Put what must come first before the framework's own handler."""
@@ -104,10 +104,6 @@ def _identified(handle: Handle, entrance: Entrance) -> Handle:
         return await handle(request)
 
     return identified
-
-
-async def _identify(call: Call, scope: Scope) -> None:
-    await identify(call, scope["app"].state.authenticate)
 
 
 def _with_json(handle: Handle) -> Handle:
