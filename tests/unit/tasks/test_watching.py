@@ -13,7 +13,7 @@ from parlor.core.shared.ids import TaskId, uuid7
 from parlor.core.tasks import watching
 from parlor.core.tasks.waiting import ENDED_CHANNEL, ended_message
 from parlor.core.tasks.watching import MOVED_CHANNEL, FeedMoves, Sight, WatchTask, tell_moved
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 ONE, OTHER = TaskId(uuid7()), TaskId(uuid7())
 LONG = 3600.0
@@ -94,7 +94,7 @@ async def test_a_hint_shows_what_is_newer(
     async with watch_task(SYSTEM, ONE) as watch:
         sights.now[ONE] = 2
         await feed.publish(channel, ended_message([OTHER, ONE]))
-        sight = await watch.next(LONG)
+        sight = await watch.next(PATIENCE_S)
     assert sight is not None
     assert sight.version == 2
 
@@ -104,7 +104,7 @@ async def test_a_hint_of_nothing_new_is_waited_past(
     watch_task: WatchTask, sights: FakeSights, feed: MemoryFeed
 ) -> None:
     async with watch_task(SYSTEM, ONE) as watch:
-        coming = asyncio.create_task(watch.next(LONG))
+        coming = asyncio.create_task(watch.next(PATIENCE_S))
         await tell_moved(feed, [ONE])
         await eventually(lambda: sights.looks == 2)
         assert not coming.done()
@@ -121,7 +121,7 @@ async def test_whoever_looks_late_sees_the_newest_alone(
         for version in range(2, 100):
             sights.now[ONE] = version
             await tell_moved(feed, [ONE])
-        sight = await watch.next(LONG)
+        sight = await watch.next(PATIENCE_S)
         assert sight is not None
         assert sight.version == 99
         assert await watch.next(0.001) is None
@@ -138,7 +138,7 @@ async def test_nothing_new_is_none_when_the_time_is_over(watch_task: WatchTask) 
 async def test_a_lost_hint_is_made_up_for(watch_task: WatchTask, sights: FakeSights) -> None:
     async with watch_task(SYSTEM, ONE) as watch:
         sights.now[ONE] = 2
-        sight = await watch.next(LONG)
+        sight = await watch.next(PATIENCE_S)
     assert sight is not None
     assert sight.version == 2
 
@@ -171,7 +171,7 @@ async def test_with_the_database_away_nothing_is_new_until_it_is_back(
         await tell_moved(feed, [ONE])
         assert await watch.next(0.05) is None
         sights.away = False
-        sight = await watch.next(LONG)
+        sight = await watch.next(PATIENCE_S)
     assert sight is not None
     assert sight.version == 2
 
@@ -181,7 +181,7 @@ async def test_a_task_that_is_gone_is_not_found(watch_task: WatchTask, sights: F
     async with watch_task(SYSTEM, ONE) as watch:
         del sights.now[ONE]
         with pytest.raises(NotFound):
-            await watch.next(LONG)
+            await watch.next(PATIENCE_S)
 
 
 @pytest.mark.usefixtures("polled")
@@ -200,8 +200,8 @@ async def test_a_look_that_was_broken_off_is_made_up_for(
         sights.now[ONE] = 2
         with monkeypatch.context() as stuck:
             stuck.setattr(sights, "one", never)
-            coming = asyncio.create_task(watch.next(LONG))
+            coming = asyncio.create_task(watch.next(PATIENCE_S))
             await looking.wait()
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
-        assert await watch.next(LONG) == Sight(2, ended=False, json=b"{}")
+        assert await watch.next(PATIENCE_S) == Sight(2, ended=False, json=b"{}")
