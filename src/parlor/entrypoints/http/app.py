@@ -55,7 +55,14 @@ def _install(app: FastAPI, container: Container) -> None:
     app.state.redeem = container.command(RedeemTicket)
     app.state.stand_for = container.build(StandFor)
     # Their routes are taken over as they are: an included router would match each request twice.
-    contexts = (identity_routes, task_routes, task_event_routes, dead_letter_routes, realtime_routes, health_routes)
+    contexts = (
+        identity_routes,
+        task_routes,
+        task_event_routes,
+        dead_letter_routes,
+        realtime_routes,
+        health_routes,
+    )
     for make_routes in contexts:
         app.router.routes += make_routes(container).routes
     if container.settings.docs_shown:
