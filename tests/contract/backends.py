@@ -31,6 +31,7 @@ class Told:
     subject: UUID
     sequence: int
     body: dict[str, object]
+    traceparent: str | None
 
 
 class Backend(Protocol):
@@ -74,7 +75,9 @@ class FakeBackend:
 
     async def told(self) -> Sequence[Told]:
         facts = self.database.store.facts
-        return [Told(fact.name, fact.subject, fact.sequence, dict(fact.body)) for fact in facts]
+        return [
+            Told(fact.name, fact.subject, fact.sequence, dict(fact.body), fact.traceparent) for fact in facts
+        ]
 
     async def age_keys(self, by: timedelta) -> None:
         self.clock.now += by
@@ -101,7 +104,8 @@ class SqlBackend:
 
     async def told(self) -> Sequence[Told]:
         return [
-            Told(row["name"], row["subject"], row["sequence"], row["body"]) for row in await self.sql.facts()
+            Told(row["name"], row["subject"], row["sequence"], row["body"], row["traceparent"])
+            for row in await self.sql.facts()
         ]
 
     async def age_keys(self, by: timedelta) -> None:

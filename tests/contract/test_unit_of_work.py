@@ -12,9 +12,12 @@ from parlor.core.identity.events import UserRegistered
 from parlor.core.shared.errors import IdempotencyKeyReused, NotFound
 from parlor.core.shared.events import Event
 from parlor.core.shared.ids import uuid7
+from parlor.core.shared.tracing import within_trace
 from parlor.core.shared.work import Earlier, OnceKey
 from tests.builders import a_key, a_task, a_user
 from tests.contract.backends import AnyWork, Backend
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 DAY = timedelta(hours=24)
 
@@ -246,6 +249,14 @@ async def test_an_aggregates_events_are_numbered(backend: Backend) -> None:
         work.publish(Happened(one, 3))
     told = [(fact.subject, fact.sequence, fact.body["number"]) for fact in await backend.told()]
     assert told == [(one, 1, 1), (other, 1, 1), (one, 2, 2), (one, 3, 3)]
+
+
+async def test_an_event_belongs_to_the_trace_that_it_happened_in(backend: Backend) -> None:
+    for trace in (TRACE, None):
+        with within_trace(trace):
+            async with backend.work() as work:
+                work.publish(Happened(uuid7(), 1))
+    assert [fact.traceparent for fact in await backend.told()] == [TRACE, None]
 
 
 async def test_a_rolled_back_event_takes_no_number(backend: Backend) -> None:

@@ -30,6 +30,7 @@ class FakeContext:
     task_id: TaskId = A_TASK
     attempt: int = 1
     requester: Actor = SYSTEM
+    traceparent: str | None = None
     log: FakeLog = field(default_factory=FakeLog)
     opened: Work | None = None
     shown: list[tuple[int, int, str]] = field(default_factory=list)

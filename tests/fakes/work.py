@@ -15,6 +15,7 @@ from parlor.core.shared.clock import Clock
 from parlor.core.shared.errors import Flaw, IdempotencyKeyReused
 from parlor.core.shared.events import Event, plain_fields
 from parlor.core.shared.ids import EventId, TaskId, uuid7
+from parlor.core.shared.tracing import current_trace
 from parlor.core.shared.work import Earlier, OnceKey, Reaction
 from parlor.core.tasks.model import TaskStatus
 from tests.fakes.clock import FakeClock
@@ -134,4 +135,5 @@ class FakeWork:
             sequence=1 + sum(fact.subject == event.subject for fact in self.store.facts),
             happened_at=self._clock(),
             body=plain_fields(event),
+            traceparent=current_trace(),
         )

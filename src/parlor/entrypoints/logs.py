@@ -2,11 +2,14 @@
 
 import logging
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import orjson
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
+
+from parlor.core.shared.tracing import current_trace, trace_id
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 CONSOLE = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
@@ -18,6 +21,7 @@ def configure(level: str) -> None:
     terminal = sys.stderr.isatty()
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        with_trace,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -30,6 +34,14 @@ def configure(level: str) -> None:
         cache_logger_on_first_use=True,
     )
     _take_in_libraries(shared, terminal=terminal)
+
+
+def with_trace(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Add the id of the trace that the line is written in, as one of structlog's steps."""
+    traceparent = current_trace()
+    if traceparent is not None:
+        line["trace_id"] = trace_id(traceparent)
+    return line
 
 
 def _rendering(*, terminal: bool) -> list[Any]:

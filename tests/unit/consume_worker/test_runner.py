@@ -14,6 +14,7 @@ from parlor.core.shared.bus import Delivery
 from parlor.core.shared.errors import Contended, DatabaseAway
 from parlor.core.shared.handling import Context, Fail
 from parlor.core.shared.ids import TaskId, UserId, uuid7
+from parlor.core.shared.tracing import current_trace
 from parlor.core.tasks.cancelling import CANCELLED_CHANNEL, cancelled_message
 from parlor.core.tasks.foreign import AdmitForeign, Producers
 from parlor.core.tasks.model import Failed, Postponed, Progress, Succeeded, Task
@@ -26,6 +27,8 @@ from tests.builders import a_delivery, a_due_delivery, an_attempt
 from tests.fakes.running import FakeFeed, FakeInbox, FakeRuns, Log
 from tests.fakes.tasks import Act, Echo, Note, echo, kinds_that
 from tests.waiting import eventually
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 LEASE_S = 0.03
 HAPPENED = UserRegistered(UserId(uuid7()))
@@ -120,6 +123,20 @@ class Gate:
 def a_foreign_delivery(task_id: UUID, text: str = "hi") -> Delivery:
     body = json.dumps({"kind": "note", "payload": {"text": text}}).encode()
     return a_delivery(body, message_id=str(task_id))
+
+
+async def test_a_run_is_part_of_the_trace_that_its_task_came_with(make: Make) -> None:
+    seen: dict[str, tuple[str | None, str | None]] = {}
+
+    async def look(payload: Note, context: Context) -> Echo:
+        seen[payload.text] = (context.traceparent, current_trace())
+        return Echo(payload.text)
+
+    worker = make(look)
+    traced = worker.deliver(payload={"text": "traced"}, traceparent=TRACE)
+    plain = worker.deliver(payload={"text": "plain"})
+    await eventually(worker.settled(traced, plain))
+    assert seen == {"traced": (TRACE, TRACE), "plain": (None, None)}
 
 
 async def test_a_delivery_is_run_stored_and_then_acknowledged(make: Make) -> None:

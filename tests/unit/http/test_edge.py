@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from parlor.core.identity.use_cases import LogIn
 from parlor.core.shared.errors import Conflict
+from parlor.core.shared.tracing import current_trace
 from parlor.entrypoints.http.app import make_app
 from tests.fakes.container import FakeContainer, a_client, as_container, settings_for_tests
 
@@ -186,19 +187,19 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     ("given", "bound"),
     [(TRACE, TRACE), ("nonsense", None), (TRACE.upper(), None), (f"00-{'0' * 32}-{'1' * 16}-01", None)],
 )
-async def test_lines_inside_a_request_carry_its_id_and_trace(
+async def test_what_happens_inside_a_request_knows_its_id_and_trace(
     fake: FakeContainer, client: AsyncClient, given: str, bound: str | None
 ) -> None:
     seen: dict[str, object] = {}
 
     async def log_in(**_: object) -> None:
-        seen.update(structlog.contextvars.get_contextvars())
+        seen.update(structlog.contextvars.get_contextvars(), trace=current_trace())
         raise Conflict
 
     fake.commands[LogIn] = log_in
     await client.post("/api/v1/auth/login", json=LOGIN, headers={"x-request-id": "r1", "traceparent": given})
-    assert seen == {"request_id": "r1"} | ({"traceparent": bound} if bound else {})
-    assert structlog.contextvars.get_contextvars() == {}
+    assert seen == {"request_id": "r1", "trace": bound}
+    assert (structlog.contextvars.get_contextvars(), current_trace()) == ({}, None)
 
 
 ORIGIN = "https://app.example"

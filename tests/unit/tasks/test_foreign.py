@@ -1,6 +1,7 @@
 """AdmitForeign: which orders over the broker are taken, for whom, and why one is not."""
 
 from typing import ClassVar
+from uuid import UUID
 
 import pytest
 
@@ -13,7 +14,7 @@ from parlor.core.tasks.ports import Checked
 from tests.builders import an_order
 from tests.fakes.tasks import NoteHandler, kinds_that
 
-ADA = UserId(uuid7())
+ADA = UserId(UUID("01890a5d-ac96-774b-bcce-b302099a8057"))
 
 
 class FakeHttpRequest(NoteHandler):
@@ -27,8 +28,8 @@ def admitting(producers: Producers | None = None) -> AdmitForeign:
     return AdmitForeign(kinds_that(more=[FakeHttpRequest()]), producers or Producers())
 
 
-def an_order_by(user_id: UserId | None = None, **fields: object) -> ForeignOrder:
-    return ForeignOrder(TaskId(uuid7()), an_order(**fields), user_id)
+def an_order_by(requested_by: str | None = None, **fields: object) -> ForeignOrder:
+    return ForeignOrder(TaskId(uuid7()), an_order(**fields), requested_by)
 
 
 def test_an_order_becomes_a_task_with_its_secrets_apart() -> None:
@@ -74,14 +75,21 @@ def test_a_payload_that_its_kind_does_not_take_is_refused_with_the_places() -> N
     assert "secret value" not in refused.value.detail
 
 
-def test_a_producer_that_is_not_trusted_speaks_for_nobody() -> None:
-    assert admitting()(an_order_by(ADA)).requested_by == Requester(ActorKind.PRODUCER)
+@pytest.mark.parametrize("said", [str(ADA), "ada"])
+def test_a_producer_that_is_not_trusted_speaks_for_nobody(said: str) -> None:
+    assert admitting()(an_order_by(said)).requested_by == Requester(ActorKind.PRODUCER)
 
 
 def test_a_trusted_producer_may_speak_for_a_user() -> None:
     trusted = admitting(Producers(trusted=True))
-    assert trusted(an_order_by(ADA)).requested_by == Requester(ActorKind.USER, id=ADA, user_id=ADA)
+    assert trusted(an_order_by(str(ADA))).requested_by == Requester(ActorKind.USER, id=ADA, user_id=ADA)
     assert trusted(an_order_by()).requested_by == Requester(ActorKind.PRODUCER)
+
+
+def test_a_trusted_producer_must_name_a_user_by_the_id() -> None:
+    with pytest.raises(Refused) as refused:
+        admitting(Producers(trusted=True))(an_order_by("ada"))
+    assert refused.value.reason == "invalid_message"
 
 
 def test_what_is_kept_of_a_payload_is_what_the_check_answered() -> None:

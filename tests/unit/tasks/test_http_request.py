@@ -11,6 +11,7 @@ import pytest
 from parlor.core.shared.clock import Clock
 from parlor.core.shared.handling import Fail, Handler, Retry
 from parlor.core.shared.rules import Length, Secret
+from parlor.core.shared.tracing import onward, trace_id, well_formed
 from parlor.core.tasks.http_request import (
     DestinationBlocked,
     DestinationUnreachable,
@@ -21,6 +22,8 @@ from parlor.core.tasks.http_request import (
     retry_after,
 )
 from tests.fakes.handling import FakeContext
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -53,9 +56,9 @@ def a_handler(
     return HttpRequestHandler(caller=FakeCaller(answer or an_answer()), clock=clock)
 
 
-async def sent_for(request: HttpRequest) -> Outgoing:
+async def sent_for(request: HttpRequest, context: FakeContext | None = None) -> Outgoing:
     caller = FakeCaller(an_answer())
-    await HttpRequestHandler(caller=caller, clock=lambda: NOON)(request, FakeContext())
+    await HttpRequestHandler(caller=caller, clock=lambda: NOON)(request, context or FakeContext())
     return caller.sent[0]
 
 
@@ -141,6 +144,18 @@ def test_retry_after_is_seconds_or_a_date_within_an_hour(value: str | None, wait
 async def test_every_attempt_carries_the_task_id_as_its_idempotency_key() -> None:
     sent = await sent_for(a_request(headers={"idempotency-KEY": "mine"}))
     assert sent.headers == {"idempotency-key": str(FakeContext().task_id)}
+
+
+async def test_the_trace_of_the_task_goes_on_under_a_parent_of_its_own() -> None:
+    sent = (await sent_for(a_request(), FakeContext(traceparent=TRACE))).headers["traceparent"]
+    assert trace_id(sent) == trace_id(TRACE)
+    assert well_formed(sent) not in {None, TRACE}
+
+
+async def test_a_payload_may_name_another_trace() -> None:
+    named = onward(TRACE)
+    sent = await sent_for(a_request(headers={"Traceparent": named}), FakeContext(traceparent=TRACE))
+    assert sent.headers["traceparent"] == named
 
 
 @pytest.mark.parametrize(

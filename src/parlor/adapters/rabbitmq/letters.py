@@ -22,6 +22,7 @@ from parlor.adapters.rabbitmq.topology import RPC_S, Names
 from parlor.core.shared.bus import Delivery
 from parlor.core.shared.ids import DeadLetterId, uuid7
 from parlor.core.tasks.model import DeadLetter, priority_of
+from parlor.core.tasks.reasons import Reason
 
 PREFETCH = 16
 RETURNED = "x-delivery-count"
@@ -141,9 +142,9 @@ def _optional(text: str | None) -> str | None:
 
 def _why(delivery: Delivery) -> tuple[str, str]:
     if is_from_broker(delivery):
-        return "delivery_limit", "The broker gave it up after it had come back too often."
+        return Reason.DELIVERY_LIMIT, "The broker gave it up after it had come back too often."
     properties = mark_of(delivery).properties
-    return properties.header_text(REASON) or "invalid_message", properties.header_text(DETAIL) or ""
+    return properties.header_text(REASON) or Reason.INVALID_MESSAGE, properties.header_text(DETAIL) or ""
 
 
 def _returns(delivery: Delivery) -> int:

@@ -10,6 +10,7 @@ from parlor.adapters.sql.engine import Database
 from parlor.core.shared.bus import DueTask, Fact, Receipt, Replay, SendFacts, SendReplays, SendTasks
 from parlor.core.shared.events import Event, plain_fields
 from parlor.core.shared.ids import DeadLetterId, EventId, TaskId, uuid7
+from parlor.core.shared.tracing import current_trace
 
 log = structlog.get_logger()
 
@@ -22,8 +23,8 @@ with numbered as (
     insert into event_numbers (subject, last) values ($4, 1)
     on conflict (subject) do update set last = event_numbers.last + 1
     returning last)
-insert into event_outbox (lane, event_id, name, version, subject, sequence, body)
-select $1, $2, $3, $5, $4, last, $6 from numbered"""
+insert into event_outbox (lane, event_id, name, version, subject, sequence, body, traceparent)
+select $1, $2, $3, $5, $4, last, $6, $7 from numbered"""
 
 # A loose index scan finds who waits; each of them gives its oldest rows, so that a long backlog of one delays nobody.
 _TAKE_TASKS = f"""
@@ -69,8 +70,8 @@ _RAISE_FAILURES = "update {0} set failures = failures + 1 where id = any($1)"
 async def add_fact(session: PooledConnection, event: Event) -> None:
     """Store an event with its aggregate's next number, whose row lock lasts until the commit: that is its order."""
     subject = event.subject
-    lane = subject.int % LANES
-    await session.execute(_ADD_FACT, lane, uuid7(), event.name, subject, event.version, plain_fields(event))
+    told = (event.name, subject, event.version, plain_fields(event), current_trace())
+    await session.execute(_ADD_FACT, subject.int % LANES, uuid7(), *told)
 
 
 class SqlOutboxes:

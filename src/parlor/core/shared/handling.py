@@ -12,7 +12,7 @@ ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 
 class HandlerLog(Protocol):
-    """Log lines that carry the task's id, kind and attempt. Ids and numbers, never bodies."""
+    """Log lines that carry the task's id, kind, attempt and trace. Ids and numbers, never bodies."""
 
     def info(self, event: str, **fields: Any) -> Any: ...
     def warning(self, event: str, **fields: Any) -> Any: ...
@@ -32,6 +32,11 @@ class Context(Protocol):
     @property
     def requester(self) -> Actor:
         """Who asked for the task. Its permissions are not carried: what it touches checks anew."""
+        ...
+
+    @property
+    def traceparent(self) -> str | None:
+        """The trace of whoever asked for the task (W3C Trace Context), if there is one."""
         ...
 
     @property

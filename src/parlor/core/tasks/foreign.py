@@ -1,6 +1,7 @@
 """Orders that reach us straight over the broker: who may, and why one is refused."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from uuid import UUID
 
 from parlor.core.shared.actor import ActorKind
 from parlor.core.shared.errors import Invalid
@@ -8,12 +9,13 @@ from parlor.core.shared.ids import TaskId, UserId
 from parlor.core.tasks.http_request import HttpRequestHandler
 from parlor.core.tasks.kinds import Kinds, UnknownKind
 from parlor.core.tasks.model import Order, Requester, Task
+from parlor.core.tasks.reasons import Reason
 
 
 class Refused(Exception):
     """A message cannot be taken; `reason` is one of the words of the RabbitMQ contract."""
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(reason)
         self.reason = reason
         self.detail = detail
@@ -26,14 +28,20 @@ class Producers:
     kinds: frozenset[str] | None = None
     trusted: bool = False
 
+    def may(self, kind: str, permission: str | None) -> bool:
+        """Whether they may ask for this kind."""
+        if self.kinds is not None:
+            return kind in self.kinds
+        return permission is None or kind == HttpRequestHandler.kind
+
 
 @dataclass(frozen=True, slots=True)
 class ForeignOrder:
-    """An order as a producer sent it: its id, and the user it says it speaks for."""
+    """An order as a producer sent it: its id, and the id of the user it says it speaks for."""
 
     id: TaskId
     order: Order
-    requested_by: UserId | None = field(default=None)
+    requested_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +57,24 @@ class AdmitForeign:
         try:
             order = self.kinds.checked(order)
         except Invalid as error:
-            raise Refused("invalid_payload", _told(error)) from error
+            raise Refused(Reason.INVALID_PAYLOAD, _told(error)) from error
         return Task.ordered(foreign.id, order, self._requester(foreign))
 
     def _admit(self, kind: str) -> None:
         try:
             permission = self.kinds.handler(kind).permission
         except UnknownKind as error:
-            raise Refused("unknown_kind", "No handler runs this kind.") from error
-        open_to_all = permission is None or kind == HttpRequestHandler.kind
-        listed = self.producers.kinds
-        allowed = open_to_all if listed is None else kind in listed
-        if not allowed:
-            raise Refused("forbidden_kind", "Producers may not run this kind.")
+            raise Refused(Reason.UNKNOWN_KIND, "No handler runs this kind.") from error
+        if not self.producers.may(kind, permission):
+            raise Refused(Reason.FORBIDDEN_KIND, "Producers may not run this kind.")
 
     def _requester(self, foreign: ForeignOrder) -> Requester:
-        user_id = foreign.requested_by if self.producers.trusted else None
-        if user_id is None:
+        if foreign.requested_by is None or not self.producers.trusted:
             return Requester(kind=ActorKind.PRODUCER)
+        try:
+            user_id = UserId(UUID(foreign.requested_by))
+        except ValueError as error:
+            raise Refused(Reason.INVALID_MESSAGE, "requested_by is not a user's id.") from error
         return Requester(kind=ActorKind.USER, id=user_id, user_id=user_id)
 
 

@@ -12,6 +12,7 @@ from parlor.core.shared.clock import Clock
 from parlor.core.shared.handling import Context, Fail, Retry
 from parlor.core.shared.ids import TaskId
 from parlor.core.shared.rules import Length, Secret
+from parlor.core.shared.tracing import onward
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -127,7 +128,7 @@ class HttpRequestHandler:
 
     async def __call__(self, payload: HttpRequest, context: Context) -> HttpAnswer:
         try:
-            answer = await self.caller.call(outgoing(payload, context.task_id))
+            answer = await self.caller.call(outgoing(payload, context.task_id, context.traceparent))
         except DestinationBlocked as error:
             raise Fail("blocked_destination", str(error)) from error
         except DestinationUnreachable as error:
@@ -141,11 +142,16 @@ class HttpRequestHandler:
             raise Retry("http_status", f"The server answered {answer.status}.", after=wait)
 
 
-def outgoing(request: HttpRequest, task_id: TaskId) -> Outgoing:
-    """Make the request that is sent: every attempt of a task carries the same idempotency key."""
+def outgoing(request: HttpRequest, task_id: TaskId, traceparent: str | None = None) -> Outgoing:
+    """Make the request that is sent: every attempt of a task carries the same idempotency key.
+
+    The task's trace goes along, unless the payload names another one.
+    """
     headers = {name.lower(): value for name, value in request.headers.items()}
     headers = {name: value for name, value in headers.items() if name not in OURS}
     headers["idempotency-key"] = str(task_id)
+    if traceparent is not None:
+        headers.setdefault("traceparent", onward(traceparent))
     content, content_type = _content(request)
     if content_type is not None:
         headers.setdefault("content-type", content_type)

@@ -45,6 +45,11 @@ class RunContext:
         return self._attempt.requested_by.actor()
 
     @property
+    def traceparent(self) -> str | None:
+        """The trace that came with the task."""
+        return self._attempt.traceparent
+
+    @property
     def log(self) -> HandlerLog:
         """Lines that carry the run's ids."""
         logger: HandlerLog = structlog.get_logger().bind(

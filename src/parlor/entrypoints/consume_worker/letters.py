@@ -10,7 +10,8 @@ from parlor.core.tasks.foreign import AdmitForeign, ForeignOrder, Refused
 from parlor.core.tasks.letters import KeepDeadLetter
 from parlor.core.tasks.model import DeadLetter
 from parlor.core.tasks.ports import TaskWork
-from parlor.entrypoints.consume_worker.messages import DueRow, read
+from parlor.core.tasks.reasons import Reason
+from parlor.entrypoints.consume_worker.messages import DueRow, admitted, read
 
 log = structlog.get_logger()
 
@@ -34,12 +35,14 @@ class TakeLetter:
             said = read(delivery)
             await self._take_anew(said)
         except Refused as refused:
-            await KeepDeadLetter(self.work)(replace(letter, reason="delivery_limit", detail=refused.detail))
+            await KeepDeadLetter(self.work)(
+                replace(letter, reason=Reason.DELIVERY_LIMIT, detail=refused.detail)
+            )
 
     async def _take_anew(self, said: DueRow | ForeignOrder) -> None:
         if isinstance(said, DueRow):
             return  # its row, if it still has one, is the reaper's
-        task = self.admit(said)
+        task = admitted(said, self.admit)
         async with self.work() as work:
             if await work.letters.has_row(task.id):
                 return

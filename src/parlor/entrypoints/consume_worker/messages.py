@@ -1,26 +1,31 @@
 """What a delivery says: a row of ours that is due, or an order that a producer sent straight to the broker."""
 
-import json
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
+import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from parlor.core.shared.bus import Delivery
-from parlor.core.shared.ids import TaskId, UserId
-from parlor.core.tasks.foreign import ForeignOrder, Refused
-from parlor.core.tasks.model import EARLIEST_RUN_AT, FARTHEST_RUN_AT, MAX_ATTEMPTS, TIMEOUT_S, Order, Priority
+from parlor.core.shared.ids import TaskId
+from parlor.core.shared.tracing import well_formed
+from parlor.core.tasks.foreign import AdmitForeign, ForeignOrder, Refused
+from parlor.core.tasks.model import (
+    EARLIEST_RUN_AT,
+    FARTHEST_RUN_AT,
+    MAX_ATTEMPTS,
+    TIMEOUT_S,
+    Order,
+    Priority,
+    Task,
+)
+from parlor.core.tasks.reasons import Reason
+from parlor.entrypoints.consume_worker.bodies import check_body
+from parlor.entrypoints.consume_worker.cloud_events import event_id, text_of
 
-MAX_BODY_BYTES = 1024 * 1024
-MOST_NESTED = 64
-TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_JSON = re.compile(r"application/(?:json|[a-z0-9.+-]+\+json)\s*(?:;.*)?", re.IGNORECASE)
-# Half a character, or the escape of NUL (and not an escaped backslash before u0000).
-_UNSTORABLE = re.compile(r"[\ud800-\udfff]|(?<!\\)(?:\\\\)*\\u0000")
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +36,35 @@ class DueRow:
 
 
 class TaskMessage(BaseModel):
-    """The body of a producer's message."""
+    """The body of a producer's message: what is to be done. An unknown field is refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    kind: str = Field(min_length=1, max_length=128)
-    payload: dict[str, object]
-    id: UUID | None = None
-    run_at: AwareDatetime | None = None
-    max_attempts: int = Field(5, ge=MAX_ATTEMPTS[0], le=MAX_ATTEMPTS[1])
-    timeout_s: int = Field(60, ge=TIMEOUT_S[0], le=TIMEOUT_S[1])
-    requested_by: UUID | None = None
+    kind: str = Field(min_length=1, max_length=128, description="What to do.")
+    payload: dict[str, object] = Field(description="What the kind takes.")
+    id: UUID | None = Field(
+        None, description="The task's id, in place of `message_id`; where both stand, they must agree."
+    )
+    run_at: AwareDatetime | None = Field(
+        None,
+        description="Not before this moment (RFC 3339, with its offset); without it, as soon as possible.",
+    )
+    max_attempts: int = Field(
+        5, ge=MAX_ATTEMPTS[0], le=MAX_ATTEMPTS[1], description="How often it is tried; lost attempts count."
+    )
+    timeout_s: int = Field(
+        60, ge=TIMEOUT_S[0], le=TIMEOUT_S[1], description="Seconds that each attempt may take."
+    )
+    requested_by: str | None = Field(
+        None, description="A user's id. It counts only where producers are trusted; else it is dropped."
+    )
 
 
 def read(delivery: Delivery) -> DueRow | ForeignOrder:
     """Understand a delivery; raises Refused with the reason that the dead letters will show."""
     if "x-parlor-row" in delivery.headers:
-        return DueRow(TaskId(_uuid(delivery.message_id)))
-    if len(delivery.body) > MAX_BODY_BYTES:
-        raise Refused("too_large", f"The body is over {MAX_BODY_BYTES} bytes.")
+        return DueRow(TaskId(_uuid(delivery.message_id, "message_id")))
+    as_event = event_id(delivery.headers)
     message = _message(delivery)
     order = Order(
         kind=message.kind,
@@ -60,92 +75,49 @@ def read(delivery: Delivery) -> DueRow | ForeignOrder:
         timeout_s=message.timeout_s,
         traceparent=_traceparent(delivery.headers),
     )
-    requested_by = UserId(message.requested_by) if message.requested_by else None
-    return ForeignOrder(TaskId(_id(delivery, message)), order, requested_by)
+    task_id = _agreed(delivery.message_id, as_event, message.id)
+    return ForeignOrder(TaskId(task_id), order, message.requested_by)
+
+
+def admitted(said: ForeignOrder, admit: AdmitForeign) -> Task:
+    """Make the task that an order asks for; raises Refused. That a producer named a user in vain is logged."""
+    task = admit(said)
+    if said.requested_by is not None and task.requested_by.user_id is None:
+        log.warning("requested_by_dropped", task_id=str(task.id), kind=task.kind)
+    return task
 
 
 def _message(delivery: Delivery) -> TaskMessage:
-    if delivery.content_type and not _JSON.fullmatch(delivery.content_type):
-        raise Refused("not_json", "The content type is not application/json.")
-    _check_json(delivery.body)
+    check_body(delivery.body, delivery.content_type)
     try:
         return TaskMessage.model_validate_json(delivery.body)
     except ValidationError as error:
         flaws = (
             f"/{'/'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_input=False)
         )
-        raise Refused("invalid_message", "; ".join(flaws)) from error
+        raise Refused(Reason.INVALID_MESSAGE, "; ".join(flaws)) from error
 
 
-def _check_json(body: bytes) -> None:
-    """Read JSON as the HTTP API does: UTF-8, no doubled keys, no NaN, no bottomless nesting, nothing unstorable."""
-    try:
-        parsed = json.loads(
-            body.decode(), object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite
-        )
-    except (ValueError, RecursionError) as error:
-        raise Refused("not_json", "The body is not JSON in UTF-8.") from error
-    if _depth(parsed) > MOST_NESTED:
-        raise Refused("not_json", f"The body is nested deeper than {MOST_NESTED}.")
-    # Only an escape can bring them in: raw, neither is JSON in UTF-8.
-    if b"\\u" in body and _UNSTORABLE.search(json.dumps(parsed, ensure_ascii=False)):
-        raise Refused("invalid_message", "The body holds a NUL or half a character.")
+def _agreed(message_id: str | None, as_event: str | None, in_body: UUID | None) -> UUID:
+    """Answer the one id that all places name which name any."""
+    stated = {
+        _uuid(text, place)
+        for text, place in ((message_id, "message_id"), (as_event, "cloudEvents:id"))
+        if text is not None
+    }
+    ids = stated if in_body is None else stated | {in_body}
+    if len(ids) > 1:
+        raise Refused(Reason.ID_MISMATCH, "message_id, cloudEvents:id and the body's id do not agree.")
+    if not ids:
+        raise Refused(Reason.MISSING_ID, "The message has no message_id, so it cannot be deduplicated.")
+    return ids.pop()
 
 
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    read_pairs = dict(pairs)
-    if len(read_pairs) != len(pairs):
-        raise ValueError("a key stands twice")
-    return read_pairs
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(text: str) -> float:
-    """1e999 is well-formed, and would be read as the infinity that is not."""
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError("a number is too large")
-    return number
-
-
-def _depth(value: object) -> int:
-    deepest, level = 0, [value]
-    while level and deepest <= MOST_NESTED:
-        deepest += 1
-        level = [child for parent in level for child in _children(parent)]
-    return deepest
-
-
-def _children(value: object) -> list[object]:
-    match value:
-        case dict():
-            return list(value.values())
-        case list():
-            return value
-        case _:
-            return []
-
-
-def _id(delivery: Delivery, message: TaskMessage) -> UUID:
-    stated = delivery.message_id
-    if stated is None:
-        if message.id is None:
-            raise Refused("missing_id", "The message has no message_id, so it cannot be deduplicated.")
-        return message.id
-    named = _uuid(stated)
-    if message.id is not None and message.id != named:
-        raise Refused("id_mismatch", "message_id and the body's id differ.")
-    return named
-
-
-def _uuid(text: str | None) -> UUID:
+def _uuid(text: str | None, place: str) -> UUID:
     try:
         return UUID(text or "")
     except ValueError as error:
-        raise Refused("invalid_message", "message_id is not a UUID.") from error
+        raise Refused(Reason.INVALID_MESSAGE, f"{place} is not a UUID.") from error
 
 
 def _checked_moment(moment: datetime | None) -> datetime | None:
@@ -154,14 +126,13 @@ def _checked_moment(moment: datetime | None) -> datetime | None:
     try:
         in_utc = moment.astimezone(UTC)
     except OverflowError as error:
-        raise Refused("invalid_message", "run_at is out of range.") from error
+        raise Refused(Reason.INVALID_MESSAGE, "run_at is out of range.") from error
     if in_utc < EARLIEST_RUN_AT:
-        raise Refused("invalid_message", "run_at is too long ago.")
+        raise Refused(Reason.INVALID_MESSAGE, "run_at is too long ago.")
     if in_utc - datetime.now(UTC) > FARTHEST_RUN_AT:
-        raise Refused("invalid_message", f"run_at is more than {FARTHEST_RUN_AT.days} days ahead.")
+        raise Refused(Reason.INVALID_MESSAGE, f"run_at is more than {FARTHEST_RUN_AT.days} days ahead.")
     return in_utc
 
 
 def _traceparent(headers: Mapping[str, object]) -> str | None:
-    value = headers.get("traceparent")
-    return value if isinstance(value, str) and TRACEPARENT.fullmatch(value) else None
+    return well_formed(text_of(headers.get("traceparent")))

@@ -12,14 +12,16 @@ from parlor.core.shared.bus import Delivery, Inbox
 from parlor.core.shared.errors import Contended, Unavailable
 from parlor.core.shared.feed import Feed
 from parlor.core.shared.ids import TaskId
+from parlor.core.shared.tracing import of_trace
 from parlor.core.tasks.cancelling import CANCELLED_CHANNEL, read_cancelled
 from parlor.core.tasks.foreign import AdmitForeign, Refused
 from parlor.core.tasks.model import LONG_S, Attempt, Succeeded, Task
 from parlor.core.tasks.ports import Runs
+from parlor.core.tasks.reasons import Reason
 from parlor.core.tasks.running import RunAttempt
 from parlor.entrypoints.consume_worker.context import RunContext
 from parlor.entrypoints.consume_worker.endings import Endings
-from parlor.entrypoints.consume_worker.messages import DueRow, read
+from parlor.entrypoints.consume_worker.messages import DueRow, admitted, read
 from parlor.entrypoints.consume_worker.patience import either, patiently
 
 log = structlog.get_logger()
@@ -178,7 +180,7 @@ class Runner:
         for delivery in deliveries:
             try:
                 said = read(delivery)
-                task = None if isinstance(said, DueRow) else self._admit(said)
+                task = None if isinstance(said, DueRow) else admitted(said, self._admit)
             except Refused as refused:
                 await patiently(partial(self._inbox.refuse, delivery, refused.reason, refused.detail))
                 continue
@@ -223,14 +225,14 @@ class Runner:
             except Exception as error:  # noqa: BLE001 - this is the one
                 delivery = known.pop(task.id)
                 await self._inbox.refuse(
-                    delivery, "invalid_message", f"It cannot be stored: {type(error).__name__}."
+                    delivery, Reason.INVALID_MESSAGE, f"It cannot be stored: {type(error).__name__}."
                 )
         return attempts
 
     async def _start(self, attempt: Attempt, delivery: Delivery | None) -> None:
         await self._supersede(attempt.task_id)
         run = self._held[attempt.task_id] = Run(attempt, delivery)
-        run.job = asyncio.create_task(self._run(attempt))
+        run.job = asyncio.create_task(self._run(attempt), context=of_trace(attempt.traceparent))
 
     async def _supersede(self, task_id: TaskId) -> None:
         """End an older run of ours of the same task: its lease was lost, or we could not have claimed it again."""

@@ -9,11 +9,11 @@ from typing import cast
 from starlette.types import Scope
 
 from parlor.core.identity.use_cases import Principal
+from parlor.core.shared.tracing import well_formed
 
 KEY = "parlor.call"
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 @dataclass(slots=True)
@@ -71,4 +71,4 @@ def _request_id(headers: dict[bytes, bytes]) -> str:
 
 def _traceparent(headers: dict[bytes, bytes]) -> str | None:
     given = headers.get(b"traceparent")
-    return given.decode() if given is not None and _TRACEPARENT.fullmatch(given) else None
+    return None if given is None else well_formed(given.decode("latin-1"))

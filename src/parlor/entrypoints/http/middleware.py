@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from parlor.config import Settings
+from parlor.core.shared.tracing import within_trace
 from parlor.entrypoints.http.body import LimitedBody
 from parlor.entrypoints.http.call import KEY, Call
 from parlor.entrypoints.http.cors import Cors, Headers
@@ -37,13 +38,13 @@ class Edge:
             return
         call = scope[KEY] = Call.of(scope)
         started = time.perf_counter()
-        trace = {} if call.traceparent is None else {"traceparent": call.traceparent}
-        tokens = bind_contextvars(request_id=call.request_id, **trace)
-        try:
-            await self._answer(call, scope, receive, self._marking(call, scope["method"], send))
-        finally:
-            _log_line(call, scope, started)
-            reset_contextvars(**tokens)
+        tokens = bind_contextvars(request_id=call.request_id)
+        with within_trace(call.traceparent):
+            try:
+                await self._answer(call, scope, receive, self._marking(call, scope["method"], send))
+            finally:
+                _log_line(call, scope, started)
+                reset_contextvars(**tokens)
 
     async def _answer(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         if call.has_body:
