@@ -48,6 +48,8 @@ migration: $(DEV) ## write a migration from what the tables have become; m="what
 docs: $(DEV) ## write the pages that come from the code
 	@$(BIN)/python -m parlor.entrypoints.http.problems > docs/problems.md.new
 	@mv docs/problems.md.new docs/problems.md
+	@$(BIN)/python -m parlor.entrypoints.asyncapi > docs/asyncapi.json.new
+	@mv docs/asyncapi.json.new docs/asyncapi.json
 
 $(RUN): pyproject.toml constraints.txt scripts/install.sh
 	@sh scripts/install.sh .

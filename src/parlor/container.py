@@ -49,6 +49,7 @@ from parlor.config import BadSettings, Settings
 from parlor.core.games.deck import DECK
 from parlor.core.games.handlers import TruthOrDareHandler
 from parlor.core.identity.hints import FeedUserHints, UserHints
+from parlor.core.games.ports import CardGenerator
 from parlor.core.identity.ports import (
     AccessTokens,
     Directory,
@@ -246,24 +247,14 @@ class Container:
             kinds = Kinds.of(handlers, PydanticPayloads(handlers), self.settings.kind_limits)
         except ValueError as error:
             raise BadSettings(f"PARLOR_KIND_LIMITS: {error}") from error
-        listed = self.settings.producer_kinds
-        producers = Producers(
-            kinds=None if listed is None else frozenset(listed), trusted=self.settings.trust_producers
-        )
         self._register(Kinds, kinds)
-        self._register(AdmitForeign, AdmitForeign(kinds, producers))
+        self._register(AdmitForeign, AdmitForeign(kinds, producers_of(self.settings)))
         self._register(RunAttempt, RunAttempt(kinds, DaemonThreads(THREADS), random.SystemRandom().random))
         return kinds
 
     def _handlers(self) -> list[AnyHandler]:
-        """Every kind of task, one line each."""
-        settings = self.settings
-        generator = self._generator(settings.generator_url) if settings.generator_url else None
-        caller = GuardedCaller(allow=AllowList.parse(",".join(settings.http_allow)))
-        return [
-            HttpRequestHandler(caller, system_clock),
-            TruthOrDareHandler(DECK, secrets.choice, generator),
-        ]
+        url = self.settings.generator_url
+        return handlers_of(self.settings, self._generator(url) if url else None)
 
     def _generator(self, url: str) -> HttpCardGenerator:
         generator = HttpCardGenerator(url)
@@ -302,6 +293,27 @@ class Container:
         self._register(LetterSource, LetterSource(partial(DeadLetterIntake, link)))
         self._steps += [(part.start, part.close) for part in (link, inbox)]
         self._checks["rabbitmq"] = (True, inbox.check)
+
+
+def handlers_of(settings: Settings, generator: CardGenerator | None = None) -> list[AnyHandler]:
+    """Every kind of task, one line each."""
+    caller = GuardedCaller(allow=AllowList.parse(",".join(settings.http_allow)))
+    return [
+        HttpRequestHandler(caller, system_clock),
+        TruthOrDareHandler(DECK, secrets.choice, generator),
+    ]
+
+
+def kinds_of(settings: Settings) -> Kinds:
+    """The registry by itself, to be described: it opens nothing."""
+    handlers = handlers_of(settings)
+    return Kinds.of(handlers, PydanticPayloads(handlers))
+
+
+def producers_of(settings: Settings) -> Producers:
+    """What the broker's users may ask for."""
+    listed = settings.producer_kinds
+    return Producers(None if listed is None else frozenset(listed), trusted=settings.trust_producers)
 
 
 def make_container(settings: Settings, *, mode: Mode = Mode.SERVICES, role: Role = Role.API) -> Container:

@@ -1,4 +1,4 @@
-"""The command line: `parlor up | serve | worker | relay | migrate | topology | check | users | dead-letters`."""
+"""The command line: `parlor up | serve | worker | relay | migrate | topology | asyncapi | check | users | dead-letters`."""
 
 import argparse
 import asyncio
@@ -19,6 +19,7 @@ from parlor.container import Container, Mode, make_container
 from parlor.core.identity.use_cases import Register, ResetPassword
 from parlor.core.shared.errors import Invalid, ParlorError
 from parlor.entrypoints import check, dead_letters, logs
+from parlor.entrypoints.asyncapi.document import published, written
 from parlor.entrypoints.consume_worker.main import work
 from parlor.entrypoints.embedded import up
 from parlor.entrypoints.embedded.postgres import EmbeddedPostgresError
@@ -58,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     _add(commands, "relay", _relay, "only publish the outboxes")
     _add(commands, "migrate", _migrate, "bring the database up to date")
     _add(commands, "topology", _topology, "declare RabbitMQ's exchanges and queues")
+    _add(commands, "asyncapi", _asyncapi, "print the contract over RabbitMQ, an AsyncAPI 3 document")
     _add(commands, "check", _check, "tell what is set up right and what is not")
     users = commands.add_parser("users", help="make users and their passwords").add_subparsers(required=True)
     _add(users, "create-admin", _create_admin, "make a user with every permission", _account)
@@ -148,6 +150,10 @@ def _migrate(_: argparse.Namespace, settings: Settings) -> None:
 
 def _topology(_: argparse.Namespace, settings: Settings) -> None:
     asyncio.run(declare_topology(settings))
+
+
+def _asyncapi(_: argparse.Namespace, settings: Settings) -> None:
+    print(written(published(settings)))  # noqa: T201 - the command's own output
 
 
 def _check(_: argparse.Namespace, settings: Settings) -> int:

@@ -15,6 +15,7 @@ from parlor.core.shared.bus import DueTask, Fact, Receipt, Replay
 
 ROOM = 2_000
 ROW = entry("x-parlor-row", b"I" + (1).to_bytes(4))
+CLOUD_EVENTS = "cloudEvents:"
 SOURCE = "/parlor"
 JSON = short_text("application/json")
 SEQUENCE_DIGITS = 20
@@ -107,12 +108,17 @@ def cloud_event(fact: Fact) -> dict[str, str]:
         "specversion": "1.0",
         "id": str(fact.event_id),
         "source": SOURCE,
-        "type": f"parlor.{fact.name}.v{fact.version}",
+        "type": event_type(fact.name, fact.version),
         "subject": str(fact.subject),
         "time": fact.happened_at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "sequence": f"{fact.sequence:0{SEQUENCE_DIGITS}}",
     }
-    return {f"cloudEvents:{name}": value for name, value in attributes.items()}
+    return {f"{CLOUD_EVENTS}{name}": value for name, value in attributes.items()}
+
+
+def event_type(name: str, version: int) -> str:
+    """Name an event and its version for subscribers; the namespace does not change it."""
+    return f"parlor.{name}.v{version}"
 
 
 def _sent_again(replay: Replay) -> Properties:

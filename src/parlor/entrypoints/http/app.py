@@ -66,7 +66,7 @@ def _install(app: FastAPI, container: Container) -> None:
     for make_routes in contexts:
         app.router.routes += make_routes(container).routes
     if container.settings.docs_shown:
-        install_docs(app)
+        install_docs(app, container.settings)
     app.add_middleware(Edge, settings=container.settings)
     install_error_handlers(app)
     install_openapi(app)

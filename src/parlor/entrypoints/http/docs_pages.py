@@ -1,5 +1,6 @@
-"""`/docs` and `/redoc`, with everything that they load served from here."""
+"""`/docs` and `/redoc`, with everything that they load served from here, and the contract over RabbitMQ."""
 
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -8,7 +9,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import Route
 
+from parlor.config import Settings
 from parlor.core.shared.errors import NotFound
+from parlor.entrypoints.asyncapi.document import published, written
 
 ASSETS = "/static/docs"
 # Both tools write styles into the page; neither may run a script that is not a file of ours.
@@ -61,9 +64,15 @@ REDOC = f"""\
 """
 
 
-def install_docs(app: FastAPI) -> None:
-    """Add both pages and their files."""
+def install_docs(app: FastAPI, settings: Settings) -> None:
+    """Add both pages and their files, and `/asyncapi.json`."""
+    document = cache(lambda: Response(written(published(settings)), media_type="application/json"))
+
+    async def asyncapi(_: Request) -> Response:
+        return document()
+
     app.router.routes += [
+        Route("/asyncapi.json", asyncapi),
         Route("/docs", _swagger),
         Route("/redoc", _redoc),
         Route(f"{ASSETS}/start.js", _start),

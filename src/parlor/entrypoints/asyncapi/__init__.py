@@ -1,0 +1,1 @@
+"""The published contract over RabbitMQ: an AsyncAPI 3 document, made from the code."""
