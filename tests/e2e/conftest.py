@@ -1,9 +1,11 @@
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.fleet import Fleet, a_fleet
+from tests.servers import apt
 from tests.servers.session import shared_url
 
 
@@ -13,3 +15,13 @@ async def fleet(tmp_path: Path) -> AsyncIterator[Fleet]:
     servers = (shared_url("postgres"), shared_url("redis"), shared_url("rabbitmq"))
     async with a_fleet(*servers, tmp_path) as fleet:
         yield fleet
+
+
+@pytest.fixture(scope="session")
+def curl() -> str:
+    """Find the program that the documents' lines call."""
+    if shutil.which("curl") is None and apt.can_install():
+        apt.install("curl")
+    found = shutil.which("curl")
+    assert found is not None, "The documents' lines need curl: install it."
+    return found

@@ -19,12 +19,10 @@ import pytest
 from tests.architecture.documents import blocks
 from tests.architecture.source import ROOT
 from tests.fleet import PARLOR, Fleet, as_admin, free_port, signed_in
-from tests.servers import apt
 from tests.servers.processes import temporary_folder
 from tests.waiting import eventually
 
 README = ROOT / "README.md"
-PRODUCERS = ROOT / "docs/producers.md"
 REST, RABBITMQ, RUN, BUILD = "Use it over REST", "Use it over RabbitMQ", "Run it", "Build on it"
 MARK = "--- the next block ---"
 ADA = {"email": "ada@example.org", "password": "correct horse 42"}
@@ -106,16 +104,6 @@ def own_home() -> Iterator[Home]:
     folder = temporary_folder("readme")
     yield Home(folder)
     shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def curl() -> str:
-    """Find the program that the README's lines call."""
-    if shutil.which("curl") is None and apt.can_install():
-        apt.install("curl")
-    found = shutil.which("curl")
-    assert found is not None, "The README's lines need curl: install it."
-    return found
 
 
 def paste(script: str, environment: Mapping[str, str] | None = None) -> str:
@@ -245,26 +233,6 @@ async def test_the_producer_in_the_readme_has_a_card_drawn(fleet: Fleet, tmp_pat
         await eventually(has_succeeded)
 
 
-async def test_the_subscriber_for_producers_hears_of_its_end(fleet: Fleet, tmp_path: Path) -> None:
-    await fleet.worker()
-    subscriber = write(python_block(PRODUCERS, "Hearing what has happened"), fleet, tmp_path)
-    with subprocess.Popen(
-        [sys.executable, subscriber],
-        env=os.environ | {"RABBITMQ_URL": fleet.rabbitmq_url},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as listening:
-        try:
-            assert listening.stdout is not None
-            assert listening.stdout.readline() == "listening\n"
-            task_id = run_python(python_block(README, RABBITMQ), fleet, tmp_path).strip()
-            kind, body = listening.stdout.readline().split(maxsplit=1)
-        finally:
-            listening.kill()
-    assert kind == "parlor.tasks.task_succeeded.v1"
-    assert json.loads(body) == {"task_id": task_id, "kind": "truth_or_dare"}
-
-
 async def test_check_finds_everything_right(fleet: Fleet) -> None:
     done = fleet.run("check")
     assert done.returncode == 0, done.stdout
@@ -299,10 +267,7 @@ def test_the_unit_test_in_the_readme_passes(tmp_path: Path) -> None:
 def write(program: str, fleet: Fleet, folder: Path) -> Path:
     """Store a program that is shown; its exchanges and queues are this fleet's own."""
     path = folder / f"shown_{len(list(folder.glob('shown_*')))}.py"
-    named = program.replace('"parlor.', f'"{fleet.namespace}.').replace(
-        '"ended-tasks"', f'"{fleet.namespace}-ended"'
-    )
-    path.write_text(named)
+    path.write_text(program.replace('"parlor.', f'"{fleet.namespace}.'))
     return path
 
 

@@ -31,8 +31,17 @@ async def test_the_document_is_published(client: AsyncClient) -> None:
 async def test_the_document_is_published_in_production_too_but_its_pages_are_not() -> None:
     settings = settings_for_tests(PARLOR_ENV="production", SECURITY_SECRET_KEY="s" * 32)
     async with a_client(FakeContainer(settings)) as client:
-        statuses = [(await client.get(path)).status_code for path in ("/openapi.json", "/docs", "/redoc")]
-    assert statuses == [200, 404, 404]
+        paths = ("/openapi.json", "/asyncapi.json", "/docs", "/redoc")
+        statuses = [(await client.get(path)).status_code for path in paths]
+    assert statuses == [200, 200, 404, 404]
+
+
+async def test_the_contract_over_rabbitmq_is_published_beside_it() -> None:
+    async with a_client(FakeContainer(settings_for_tests(PARLOR_NAMESPACE="films"))) as client:
+        answer = await client.get("/asyncapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["asyncapi"] == "3.0.0"
+    assert "films.tasks.high" in answer.json()["channels"]
 
 
 def test_only_these_routes_are_open_to_everybody(document: dict[str, Any]) -> None:

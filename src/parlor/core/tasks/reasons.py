@@ -11,7 +11,10 @@ class Reason(StrEnum):
 
     NOT_JSON = (
         "not_json",
-        "another content type; not UTF-8; no JSON, or with a key twice, NaN, or nested deeper than 64",
+        (
+            "another content type; not UTF-8; no JSON, or with a key twice, NaN or a number beyond a double "
+            "(`1e999`), or nested deeper than 64"
+        ),
     )
     INVALID_MESSAGE = (
         "invalid_message",
@@ -25,7 +28,7 @@ class Reason(StrEnum):
     FORBIDDEN_KIND = "forbidden_kind", "producers may not run this kind"
     DELIVERY_LIMIT = (
         "delivery_limit",
-        "the broker gave it up after 20 returns, and what it says could not be read",
+        "the broker gave it up after 20 returns, or at its `expiration`, and what it says could not be read",
     )
 
     def __new__(cls, word: str, meaning: str) -> Self:

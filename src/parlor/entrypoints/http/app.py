@@ -10,7 +10,7 @@ from parlor.container import Container
 from parlor.core.identity.tickets import RedeemTicket, StandFor
 from parlor.core.identity.use_cases import Authenticate
 from parlor.entrypoints.http.dead_letters import dead_letter_routes
-from parlor.entrypoints.http.docs_pages import install_docs
+from parlor.entrypoints.http.docs_pages import install_asyncapi, install_docs
 from parlor.entrypoints.http.errors import install_error_handlers
 from parlor.entrypoints.http.health import health_routes
 from parlor.entrypoints.http.identity import identity_routes
@@ -66,7 +66,8 @@ def _install(app: FastAPI, container: Container) -> None:
     for make_routes in contexts:
         app.router.routes += make_routes(container).routes
     if container.settings.docs_shown:
-        install_docs(app, container.settings)
+        install_docs(app)
+    install_asyncapi(app, container.settings)
     app.add_middleware(Edge, settings=container.settings)
     install_error_handlers(app)
     install_openapi(app)

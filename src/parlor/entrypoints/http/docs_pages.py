@@ -64,15 +64,19 @@ REDOC = f"""\
 """
 
 
-def install_docs(app: FastAPI, settings: Settings) -> None:
-    """Add both pages and their files, and `/asyncapi.json`."""
+def install_asyncapi(app: FastAPI, settings: Settings) -> None:
+    """Add the contract over RabbitMQ, written when somebody first asks for it."""
     document = cache(lambda: Response(written(published(settings)), media_type="application/json"))
 
     async def asyncapi(_: Request) -> Response:
         return document()
 
+    app.router.routes.append(Route("/asyncapi.json", asyncapi))
+
+
+def install_docs(app: FastAPI) -> None:
+    """Add both pages and their files."""
     app.router.routes += [
-        Route("/asyncapi.json", asyncapi),
         Route("/docs", _swagger),
         Route("/redoc", _redoc),
         Route(f"{ASSETS}/start.js", _start),
