@@ -1,5 +1,6 @@
 """`/docs` and `/redoc`, with everything that they load served from here, and the contract over RabbitMQ."""
 
+import asyncio
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -66,10 +67,10 @@ REDOC = f"""\
 
 def install_asyncapi(app: FastAPI, settings: Settings) -> None:
     """Add the contract over RabbitMQ, written when somebody first asks for it."""
-    document = cache(lambda: Response(written(published(settings)), media_type="application/json"))
+    document = cache(lambda: written(published(settings)))
 
     async def asyncapi(_: Request) -> Response:
-        return document()
+        return Response(await asyncio.to_thread(document), media_type="application/json")
 
     app.router.routes.append(Route("/asyncapi.json", asyncapi))
 
