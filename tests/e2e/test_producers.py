@@ -27,6 +27,7 @@ PAGE = ROOT / "docs/producers.md"
 SUCCEEDED = "parlor.tasks.task_succeeded.v1"
 ORDER, HEAR, WATCH = range(3)
 CLIENTS = ["pika", "aio-pika", "amqplib"]
+RETURNED = ("UnroutableError", "PublishError", "no queue took it")  # each client's own word for it
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ async def test_an_order_that_no_queue_takes_is_the_producers_to_see(shown: Shown
     await asyncio.to_thread(Foreign(broker.rabbitmq_url).do, unbind)
     code, output, errors = await run([shown.runs, shown.programs[ORDER]], told(broker))
     assert (code != 0, output) == (True, "")
-    assert errors
+    assert any(word in errors for word in RETURNED), errors
 
 
 async def test_a_subscriber_prints_each_event_once_and_misses_none(shown: Shown, broker: Broker) -> None:
