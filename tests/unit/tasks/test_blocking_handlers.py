@@ -56,16 +56,17 @@ async def test_it_runs_beside_the_event_loop_and_answers() -> None:
 
 
 async def test_its_context_tells_of_the_run_and_shows_progress() -> None:
-    context = FakeContext(attempt=3)
+    context = FakeContext(attempt=3, traceparent="00-1")
     seen: list[object] = []
 
     def block(_payload: Note, inside: ThreadContext) -> Echo:
         seen.extend([inside.task_id, inside.attempt, inside.requester, inside.log, inside.abandoned])
+        seen.append(inside.traceparent)
         inside.progress(1, 2, "half")
         return Echo("")
 
     await runner(block)(an_attempt_at_it(), context)
-    assert seen == [context.task_id, 3, context.requester, context.log, False]
+    assert seen == [context.task_id, 3, context.requester, context.log, False, "00-1"]
     await eventually(lambda: context.shown == [(1, 2, "half")])
 
 

@@ -85,6 +85,11 @@ class ThreadContext(Protocol):
         ...
 
     @property
+    def traceparent(self) -> str | None:
+        """The trace of whoever asked for the task, if there is one."""
+        ...
+
+    @property
     def log(self) -> HandlerLog: ...
 
     @property

@@ -34,6 +34,11 @@ class FromThread:
         return self._context.requester
 
     @property
+    def traceparent(self) -> str | None:
+        """The trace that came with the task."""
+        return self._context.traceparent
+
+    @property
     def log(self) -> HandlerLog:
         """Lines that carry the run's ids."""
         return self._context.log
