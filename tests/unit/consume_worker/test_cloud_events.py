@@ -1,7 +1,7 @@
 """A producer's message as a CloudEvent: what it must say, and why another is refused."""
 
 import json
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -9,7 +9,7 @@ from parlor.core.tasks.foreign import ForeignOrder, Refused
 from parlor.entrypoints.consume_worker.messages import read
 from tests.builders import a_delivery
 
-ID = uuid4()
+ID = UUID("6c4e8d67-7bb0-4000-ac25-cb25d318e88d")
 BODY = json.dumps({"kind": "note", "payload": {}}).encode()
 PREFIXES = ["cloudEvents:", "cloudEvents_"]
 
