@@ -2,7 +2,15 @@
 
 from collections.abc import Mapping
 
-from parlor.adapters.rabbitmq.refusal import DETAIL, LONGEST_DETAIL, PREFIX, REASON, TAKEN_OUT
+from parlor.adapters.rabbitmq.refusal import (
+    DEATHS,
+    DETAIL,
+    LETTER as LETTER_ID,
+    LONGEST_DETAIL,
+    PREFIX,
+    REASON,
+    TAKEN_OUT,
+)
 from parlor.core.tasks.foreign import Producers
 from parlor.core.tasks.kinds import Kinds
 from parlor.core.tasks.ports import AnyHandler
@@ -26,7 +34,7 @@ REASONS = "\n".join(f"- `{reason}`: {reason.meaning}" for reason in Reason)
 LETTER_TOLD = (
     "The body is the original one, byte for byte, and so are its properties, but "
     f"{' and '.join(f'`{name}`' for name in TAKEN_OUT)}: the broker would not take them, so they stand in headers. "
-    f"Its routing key is the original one. What the broker itself moved carries `x-death` in place of `{REASON}`."
+    f"Its routing key is the original one. What the broker itself moved carries `{DEATHS}` in place of `{REASON}`."
 )
 
 
@@ -66,10 +74,11 @@ def letter_schemas() -> dict[str, Json]:
     properties = {
         REASON: {"type": "string", "enum": [str(reason) for reason in Reason], "description": REASONS},
         DETAIL: {"type": "string", "maxLength": LONGEST_DETAIL, "description": "What is wrong, for people."},
+        LETTER_ID: {**ID, "description": "The dead letter's own id, as the list shows it."},
         **{name: {"type": "string", "description": told} for name, told in texts.items()},
-        "x-death": moved,
+        DEATHS: moved,
     }
-    required = [{"required": [REASON, DETAIL]}, {"required": ["x-death"]}]
+    required = [{"required": [REASON, DETAIL]}, {"required": [DEATHS]}]
     return {LETTER_HEADERS: {"type": "object", "properties": properties, "anyOf": required}}
 
 
