@@ -1,4 +1,4 @@
-"""The command line: `parlor up | serve | worker | relay | migrate | topology | asyncapi | check | users | dead-letters`."""
+"""The command line: `parlor up`, `serve`, `worker` and the rest; `parlor --help` lists them all."""
 
 import argparse
 import asyncio
