@@ -12,6 +12,7 @@ import punq
 
 from parlor.adapters.caching.principals import CachedPrincipals
 from parlor.adapters.caching.users import TTL_S, CachedUserChanges, CachedUsers
+from parlor.adapters.cron import CronsimLines
 from parlor.adapters.health import Step, asked, nothing, step
 from parlor.adapters.hints import FeedHints
 from parlor.adapters.http.caller import GuardedCaller
@@ -39,6 +40,7 @@ from parlor.adapters.sql.identity import SqlDirectory
 from parlor.adapters.sql.letters import SqlLetterViews
 from parlor.adapters.sql.outbox import SqlOutboxes
 from parlor.adapters.sql.runs import SqlRuns
+from parlor.adapters.sql.schedules import SqlScheduleViews
 from parlor.adapters.sql.schema import Schema
 from parlor.adapters.sql.sights import SqlTaskSights
 from parlor.adapters.sql.upkeep import SqlUpkeep
@@ -73,6 +75,7 @@ from parlor.core.tasks.letters import KeepDeadLetter
 from parlor.core.tasks.model import Priority
 from parlor.core.tasks.ports import AnyHandler, LetterSource, LetterViews, Runs, TaskViews, TaskWork, Upkeep
 from parlor.core.tasks.running import RunAttempt
+from parlor.core.tasks.schedules_ports import CronLines, ScheduleViews, ScheduleWork
 from parlor.core.tasks.waiting import Ends, FeedEnds
 from parlor.core.tasks.watching import FeedMoves, Moves, TaskSights
 
@@ -167,7 +170,7 @@ class Container:
         add(Principals, principals)
         add(UserHints, FeedUserHints(self.get(Feed)))
         add(Outboxes, SqlOutboxes(database))
-        for work in (IdentityWork, TaskWork, TicketWork):
+        for work in (IdentityWork, TaskWork, ScheduleWork, TicketWork):
             add(UnitOfWork[work], lambda: SqlWork(database, changes, hints, REACTIONS))  # type: ignore[valid-type]  # Punq's key, not an annotation
         self._wire_identity()
         kinds = self._wire_kinds()
@@ -187,6 +190,8 @@ class Container:
         sights = SqlTaskSights(database)
         add(TaskSights, sights)
         add(Moves, FeedMoves(self.get(Feed), sights))
+        add(ScheduleViews, SqlScheduleViews(database))
+        add(CronLines, CronsimLines())
         self._wire_bus()
 
     def _register(self, port: Any, adapter: object) -> None:

@@ -182,6 +182,32 @@ tasks = Table(
     postgresql_with={"fillfactor": "80", "autovacuum_vacuum_scale_factor": "0.05"},
 )
 
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("owner_id", Uuid, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("cron", Text, nullable=False),
+    Column("timezone", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("payload", JSONB, nullable=False),
+    Column("secrets", JSONB),
+    Column("priority", Text, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("created_at", MOMENT, nullable=False),
+    Column("next_run_at", MOMENT),
+    Column("last_run_at", MOMENT),
+    Column("last_task_id", Uuid),
+    Column("version", Integer, nullable=False),
+    CheckConstraint("priority in ('high', 'default', 'low')", name="priority"),
+    CheckConstraint("enabled = (next_run_at is not null)", name="planned"),
+    Index("ix_schedules_owner", "owner_id", text("created_at desc"), text("id desc")),
+    Index("ix_schedules_created", text("created_at desc"), text("id desc")),
+    Index("ix_schedules_due", "next_run_at", postgresql_where=text("next_run_at is not null")),
+    postgresql_with={"fillfactor": "80"},
+)
+
 task_outbox = Table(
     "task_outbox",
     metadata,

@@ -14,6 +14,7 @@ from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.errors import translated, translating
 from parlor.adapters.sql.identity import SqlSessions, SqlUsers
 from parlor.adapters.sql.letters import SqlDeadLetters
+from parlor.adapters.sql.schedules import SqlOwners, SqlSchedules
 from parlor.adapters.sql.tasks import SqlTasks
 from parlor.adapters.sql.tickets import SqlTickets
 from parlor.core.identity.ports import UserChanges
@@ -65,6 +66,8 @@ class SqlWork:
         self.tickets = SqlTickets(self)
         self.tasks = SqlTasks(self)
         self.letters = SqlDeadLetters(self)
+        self.schedules = SqlSchedules(self)
+        self.owners = SqlOwners(self)
 
     async def session(self) -> PooledConnection:
         """Answer the connection, inside the transaction, with everything before it written."""

@@ -18,6 +18,7 @@ from parlor.core.tasks.foreign import AdmitForeign
 from parlor.core.tasks.kinds import Kinds
 from parlor.core.tasks.ports import LetterSource, Runs, Upkeep
 from parlor.core.tasks.running import RunAttempt
+from parlor.core.tasks.schedules_firing import FireSchedules
 from parlor.entrypoints.consume_worker.letters import TakeLetter
 from parlor.entrypoints.consume_worker.relay import Relay
 from parlor.entrypoints.consume_worker.runner import Runner
@@ -65,6 +66,7 @@ def make_timers(container: Container) -> Timers:
     return Timers(
         upkeep=container.get(Upkeep),
         bus=container.get(MessageBus),
+        fire=container.build(FireSchedules),
         keep=timedelta(days=settings.task_keep_days),
         keep_letters=timedelta(days=settings.dead_letter_keep_days),
     )

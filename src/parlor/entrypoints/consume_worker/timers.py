@@ -1,4 +1,4 @@
-"""What happens by the clock: due tasks, lost leases, old rows."""
+"""What happens by the clock: due tasks and schedules, lost leases, old rows."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,28 +9,41 @@ import structlog
 from parlor.core.shared.bus import MessageBus
 from parlor.core.shared.errors import Contended, ParlorError
 from parlor.core.tasks.ports import Upkeep
+from parlor.core.tasks.schedules_firing import FireSchedules
 
 log = structlog.get_logger()
 
 DUE_EVERY_S = 0.25
+FIRE_EVERY_S = 0.5
 REAP_EVERY_S = 2.0
 HOUSEKEEPING_EVERY_S = 300.0
+FIRE_BATCH = 100
 
 
 class Timers:
     """Any number of workers may run them: each statement takes what no other has locked."""
 
-    def __init__(self, *, upkeep: Upkeep, bus: MessageBus, keep: timedelta, keep_letters: timedelta) -> None:
+    def __init__(
+        self,
+        *,
+        upkeep: Upkeep,
+        bus: MessageBus,
+        fire: FireSchedules,
+        keep: timedelta,
+        keep_letters: timedelta,
+    ) -> None:
         self._upkeep = upkeep
         self._bus = bus
+        self._fire_schedules = fire
         self._keep = keep
         self._keep_letters = keep_letters
         self._loops: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin all three."""
+        """Begin all of them."""
         rounds = (
             (DUE_EVERY_S, self._release),
+            (FIRE_EVERY_S, self._fire),
             (REAP_EVERY_S, self._reap),
             (HOUSEKEEPING_EVERY_S, self._forget),
         )
@@ -50,6 +63,15 @@ class Timers:
     async def _release(self) -> None:
         while await self._upkeep.release_due():
             pass
+
+    async def _fire(self) -> None:
+        """Fire what is due, in batches; a full one may have left some."""
+        due = FIRE_BATCH
+        while due == FIRE_BATCH:
+            fired = await self._fire_schedules(limit=FIRE_BATCH)
+            due = fired.schedules
+            for schedule_id, reason in fired.disabled.items():
+                log.warning("schedule_disabled", schedule=str(schedule_id), reason=reason)
 
     async def _reap(self) -> None:
         reaped = await self._upkeep.reap(await self._bus.idle_queues())
