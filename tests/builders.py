@@ -8,9 +8,10 @@ from uuid import UUID
 from parlor.core.identity.model import SESSION_LIFE, Client, Session, User
 from parlor.core.shared.actor import Actor, ActorKind
 from parlor.core.shared.bus import Delivery
-from parlor.core.shared.ids import SessionId, TaskId, UserId, uuid7
+from parlor.core.shared.ids import ScheduleId, SessionId, TaskId, UserId, uuid7
 from parlor.core.shared.work import OnceKey
 from parlor.core.tasks.model import Attempt, DeadLetter, Order, Priority, Requester, Task
+from parlor.core.tasks.schedules import NewSchedule, Schedule
 from tests.fakes.clock import NOON
 
 PASSWORD = "correct horse battery staple"
@@ -75,6 +76,31 @@ def a_task(**fields: Any) -> Task:
         "requested_by": a_requester(),
     }
     return Task(**defaults | fields)
+
+
+def a_schedule(**fields: Any) -> Schedule:
+    defaults: dict[str, Any] = {
+        "id": ScheduleId(uuid7()),
+        "owner_id": UserId(uuid7()),
+        "name": "Every minute",
+        "cron": "* * * * *",
+        "timezone": "UTC",
+        "kind": "note",
+        "payload": {"text": "hello"},
+        "created_at": NOON,
+        "next_run_at": NOON if fields.get("enabled", True) else None,
+    }
+    return Schedule(**defaults | fields)
+
+
+def a_new_schedule(**fields: Any) -> NewSchedule:
+    defaults: dict[str, Any] = {
+        "name": "Every minute",
+        "cron": "* * * * *",
+        "kind": "note",
+        "payload": {"text": "hello"},
+    }
+    return NewSchedule(**defaults | fields)
 
 
 def an_attempt(**fields: Any) -> Attempt:

@@ -13,13 +13,13 @@ from parlor.core.shared.bus import Replay
 from parlor.core.shared.events import Event
 from parlor.core.shared.ids import DeadLetterId, TaskId
 from parlor.core.shared.work import Reaction
-from parlor.core.tasks.ports import TaskWork
+from parlor.core.tasks.schedules_ports import ScheduleWork
 from tests.fakes.clock import FakeClock
 from tests.fakes.work import FakeDatabase
 from tests.sql import Sql
 
 
-class AnyWork(IdentityWork, TaskWork, TicketWork, Protocol):
+class AnyWork(IdentityWork, ScheduleWork, TicketWork, Protocol):
     """A transaction with every context's repositories."""
 
 

@@ -20,6 +20,7 @@ from parlor.core.shared.work import Earlier, OnceKey, Reaction
 from parlor.core.tasks.model import TaskStatus
 from tests.fakes.clock import FakeClock
 from tests.fakes.identity import FakeSessions, FakeTickets, FakeUsers, IdentityStore
+from tests.fakes.schedules import FakeOwners, FakeSchedules, ScheduleStore
 from tests.fakes.tasks import FakeDeadLetters, FakeTasks, TaskStore
 
 DEEPEST = 8
@@ -42,6 +43,7 @@ class Store:
 
     identity: IdentityStore = field(default_factory=IdentityStore)
     tasks: TaskStore = field(default_factory=TaskStore)
+    schedules: ScheduleStore = field(default_factory=ScheduleStore)
     once: dict[tuple[str, str], Kept] = field(default_factory=dict)
     facts: list[Fact] = field(default_factory=list)
 
@@ -82,6 +84,8 @@ class FakeWork:
         self.tickets = FakeTickets(store.identity)
         self.tasks = FakeTasks(store.tasks, clock)
         self.letters = FakeDeadLetters(store.tasks, clock)
+        self.schedules = FakeSchedules(store.schedules)
+        self.owners = FakeOwners(store.identity)
         self.afterwards: list[Callable[[], Awaitable[None]]] = []
         self._clock = clock
         self._reactions = reactions

@@ -18,8 +18,8 @@ from parlor.core.shared.actor import Actor
 from parlor.core.shared.errors import Contended, NotFound
 from parlor.core.shared.ids import ScheduleId, UserId
 from parlor.core.shared.paging import Page, PageRequest
-from parlor.core.tasks.model import Priority
-from parlor.core.tasks.schedules import MANAGE, MAX_SCHEDULES, Schedule, TooManySchedules
+from parlor.core.tasks.model import MANAGE, Priority
+from parlor.core.tasks.schedules import MAX_SCHEDULES, Schedule, TooManySchedules
 
 COLUMNS = tuple(column.name for column in schedules.c)
 

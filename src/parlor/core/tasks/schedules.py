@@ -6,13 +6,12 @@ from datetime import datetime
 from parlor.core.shared.actor import Actor, ActorKind
 from parlor.core.shared.errors import Conflict, Forbidden, Invalid, NotFound
 from parlor.core.shared.ids import ScheduleId, TaskId, UserId
-from parlor.core.tasks.model import JsonObject, Order, Priority, Requester, Task
+from parlor.core.tasks.model import MANAGE, JsonObject, Order, Priority, Requester, Task
 
 NAME_LENGTH = (1, 100)
 MAX_CRON = 256
 MAX_TIMEZONE = 64
 MAX_SCHEDULES = 100
-MANAGE = "tasks:manage"
 
 
 class InvalidCron(Invalid):
