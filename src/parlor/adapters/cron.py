@@ -43,7 +43,7 @@ class CronsimLines:
             due = _first_time(local, zone)
             if due > moment:
                 return due
-        raise AssertionError("unreachable: a line that was read comes due within 50 years")
+        raise _never_due()
 
 
 def _matches(line: str, after: datetime) -> CronSim:

@@ -13,7 +13,7 @@ from parlor.adapters.sql.driver import PooledConnection
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.statements import Statement
 from parlor.adapters.sql.tables import schedules
-from parlor.adapters.sql.views import json_object, after_key, moment, page_of, paged
+from parlor.adapters.sql.views import after_key, json_object, moment, page_of, paged
 from parlor.core.shared.actor import Actor
 from parlor.core.shared.errors import Contended, NotFound
 from parlor.core.shared.ids import ScheduleId, UserId

@@ -18,7 +18,7 @@ PARAMETER = {
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _TAGS = re.compile(rf"{_TAG}(?:[ \t]*,[ \t]*{_TAG})*")
 # Only these can be ours: weak tags never match, and versions are written in one way.
-_VERSION = re.compile(r'(?:^|[,\s])"([1-9][0-9]{0,17})"')
+_VERSION = re.compile(r'"([1-9][0-9]{0,17})"')
 
 
 class InvalidIfMatch(Invalid):
@@ -41,4 +41,5 @@ def expected_by(request: Request) -> Expected:
         return ANY_VERSION
     if not _TAGS.fullmatch(tags):
         raise InvalidIfMatch
-    return Expected(frozenset(map(int, _VERSION.findall(tags))))
+    ours = filter(None, map(_VERSION.fullmatch, re.findall(_TAG, tags)))
+    return Expected(frozenset(int(tag[1]) for tag in ours))

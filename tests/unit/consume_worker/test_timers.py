@@ -1,0 +1,108 @@
+"""The timers' rounds over schedules."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import cast
+
+import pytest
+from structlog.testing import capture_logs
+
+from parlor.core.shared.bus import MessageBus
+from parlor.core.shared.errors import Contended, DatabaseAway
+from parlor.core.shared.ids import ScheduleId, uuid7
+from parlor.core.tasks.ports import Reaped, Upkeep
+from parlor.core.tasks.schedules_firing import Fired, FireSchedules
+from parlor.entrypoints.consume_worker import timers as module
+from parlor.entrypoints.consume_worker.timers import FIRE_BATCH, Timers
+from tests.builders import a_task
+from tests.waiting import eventually
+
+
+class Idle:
+    """Ports Upkeep and MessageBus, as far as timers ask: nothing is to be done."""
+
+    async def release_due(self) -> int:
+        return 0
+
+    async def reap(self, _idle_queues: frozenset[str]) -> Reaped:
+        return Reaped(0, 0, 0)
+
+    async def forget_ended(self, _keep: timedelta) -> int:
+        return 0
+
+    async def idle_queues(self) -> frozenset[str]:
+        return frozenset()
+
+
+@dataclass
+class Fire:
+    """Answers round by round what the test says, and then that nothing is due."""
+
+    rounds: list[Fired | Exception] = field(default_factory=list)
+    asked: int = 0
+
+    async def __call__(self, *, limit: int) -> Fired:
+        assert limit == FIRE_BATCH
+        self.asked += 1
+        answer = self.rounds.pop(0) if self.rounds else Fired()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.fixture
+def fire() -> Fire:
+    return Fire()
+
+
+@pytest.fixture
+async def timers(fire: Fire) -> AsyncIterator[Timers]:
+    idle = Idle()
+    timers = Timers(
+        upkeep=cast("Upkeep", idle),
+        bus=cast("MessageBus", idle),
+        fire=cast("FireSchedules", fire),
+        keep=timedelta(days=1),
+    )
+    yield timers
+    await timers.stop()
+
+
+async def test_a_full_batch_is_followed_by_another_at_once(
+    timers: Timers, fire: Fire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FIRE_EVERY_S", 3600)
+    full = [a_task() for _ in range(FIRE_BATCH - 1)]
+    fire.rounds = [Fired(full, {ScheduleId(uuid7()): "never_due"}), Fired(full), Fired()]
+    timers.start()
+    await eventually(lambda: fire.asked == 2)
+    assert fire.rounds == [Fired()]
+
+
+async def test_the_rounds_outlive_the_database(
+    timers: Timers, fire: Fire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "FIRE_EVERY_S", 0.001)
+    fire.rounds = [DatabaseAway(), Contended("schedules"), Fired()]
+    timers.start()
+    await eventually(lambda: not fire.rounds)
+    assert timers.failed() is None
+
+
+async def test_a_schedule_that_had_to_be_disabled_is_logged_with_the_reason(
+    timers: Timers, fire: Fire
+) -> None:
+    broken = ScheduleId(uuid7())
+    fire.rounds = [Fired(disabled={broken: "permission_missing"})]
+    with capture_logs() as lines:
+        timers.start()
+        await eventually(lambda: lines)
+    assert lines == [
+        {
+            "event": "schedule_disabled",
+            "log_level": "warning",
+            "schedule": str(broken),
+            "reason": "permission_missing",
+        }
+    ]
