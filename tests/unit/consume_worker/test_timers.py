@@ -31,6 +31,9 @@ class Idle:
     async def forget_ended(self, _keep: timedelta) -> int:
         return 0
 
+    async def forget_letters(self, _keep: timedelta) -> int:
+        return 0
+
     async def idle_queues(self) -> frozenset[str]:
         return frozenset()
 
@@ -64,6 +67,7 @@ async def timers(fire: Fire) -> AsyncIterator[Timers]:
         bus=cast("MessageBus", idle),
         fire=cast("FireSchedules", fire),
         keep=timedelta(days=1),
+        keep_letters=timedelta(days=1),
     )
     yield timers
     await timers.stop()
