@@ -2,7 +2,7 @@
 
 import random
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
@@ -108,10 +108,13 @@ class Role(StrEnum):
 class Container:
     """Everything that a process is made of, between `start` and `close`."""
 
-    def __init__(self, settings: Settings, *, mode: Mode, role: Role = Role.API) -> None:
+    def __init__(
+        self, settings: Settings, *, mode: Mode, role: Role = Role.API, handlers: Sequence[AnyHandler] = ()
+    ) -> None:
         self.settings = settings
         self.mode = mode
         self.role = role
+        self._more_handlers = handlers
         self._ports = punq.Container()
         self._steps: list[tuple[Step, Step]] = []
         self._checks: dict[str, tuple[bool, Step]] = {}
@@ -259,7 +262,10 @@ class Container:
 
     def _handlers(self) -> list[AnyHandler]:
         url = self.settings.generator_url
-        return handlers_of(self.settings, self._generator(url) if url else None)
+        return [
+            *handlers_of(self.settings, self._generator(url) if url else None),
+            *self._more_handlers,
+        ]
 
     def _generator(self, url: str) -> HttpCardGenerator:
         generator = HttpCardGenerator(url)
@@ -321,8 +327,17 @@ def producers_of(settings: Settings) -> Producers:
     return Producers(None if listed is None else frozenset(listed), trusted=settings.trust_producers)
 
 
-def make_container(settings: Settings, *, mode: Mode = Mode.SERVICES, role: Role = Role.API) -> Container:
-    """Wire a process; raises BadSettings where a setting is missing, before anything is opened."""
+def make_container(
+    settings: Settings,
+    *,
+    mode: Mode = Mode.SERVICES,
+    role: Role = Role.API,
+    handlers: Sequence[AnyHandler] = (),
+) -> Container:
+    """Wire a process; raises BadSettings where a setting is missing, before anything is opened.
+
+    `handlers` adds kinds of tasks to the ones that Parlor has, for a program that uses it as a library.
+    """
     if mode is Mode.SERVICES:
         settings.need_services()
-    return Container(settings, mode=mode, role=role)
+    return Container(settings, mode=mode, role=role, handlers=handlers)

@@ -16,7 +16,7 @@ from parlor.core.shared.bus import Inbox, MessageBus, Outboxes
 from parlor.core.shared.feed import Feed
 from parlor.core.tasks.foreign import AdmitForeign
 from parlor.core.tasks.kinds import Kinds
-from parlor.core.tasks.ports import LetterSource, Runs, Upkeep
+from parlor.core.tasks.ports import AnyHandler, LetterSource, Runs, Upkeep
 from parlor.core.tasks.running import RunAttempt
 from parlor.core.tasks.schedules_firing import FireSchedules
 from parlor.entrypoints.consume_worker.letters import TakeLetter
@@ -94,9 +94,20 @@ async def running(
             await relaying.stop()
 
 
-async def work(settings: Settings, *, consume: bool = True, relay: bool = True, timers: bool = True) -> None:
-    """Work until a signal comes, or a part breaks: then the process ends, and its supervisor starts a new one."""
-    container = make_container(settings, mode=Mode.SERVICES, role=Role.WORKER if consume else Role.RELAY)
+async def work(
+    settings: Settings,
+    *,
+    consume: bool = True,
+    relay: bool = True,
+    timers: bool = True,
+    handlers: Sequence[AnyHandler] = (),
+) -> None:
+    """Work until a signal comes, or a part breaks: then the process ends, and its supervisor starts a new one.
+
+    `handlers` adds kinds of tasks to the ones that Parlor has.
+    """
+    role = Role.WORKER if consume else Role.RELAY
+    container = make_container(settings, mode=Mode.SERVICES, role=role, handlers=handlers)
     stopping = told_to_stop()
     async with _health_page(container):
         await container.start()
