@@ -1,47 +1,76 @@
-"""Measure everything and write `benchmarks/results/latest.md` and `latest.json`: `python -m benchmarks`."""
+"""Measure everything and write `benchmarks/results`: `python -m benchmarks`."""
 
 import argparse
+import asyncio
+import logging
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import structlog
 import uvloop
 
-from benchmarks import http_api, login, tasks
+from benchmarks import apart, growth, http_api, login, machine, memory, race, tasks
 from benchmarks.plan import FULL, QUICK, Plan
+from benchmarks.report import RESULTS, Report
 from benchmarks.stage import PARLOR, Stage, a_stage
-from benchmarks.table import RESULTS, Row, as_markdown, write
 
-PARTS = {"http": http_api.measure, "login": login.measure, "tasks": tasks.measure}
+PARTS = {
+    "http": http_api.measure,
+    "login": login.measure,
+    "tasks": tasks.measure,
+    "race": race.measure,
+    "growth": growth.measure,
+    "memory": memory.measure,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="only see that all of it runs")
+    parser.add_argument("--quick", action="store_true", help="only see that all of it runs, without peers")
     parser.add_argument("--only", choices=PARTS, action="append", help="leave the other parts out")
-    parser.add_argument("--results", type=Path, help="the folder of the two files; --quick alone writes none")
+    parser.add_argument(
+        "--peers", action=argparse.BooleanOptionalAction, help="let them take part in the race"
+    )
+    parser.add_argument(
+        "--results", type=Path, help="the folder of what is written; --quick alone writes none"
+    )
     given = parser.parse_args()
     plan = QUICK if given.quick else FULL
+    if given.peers is not None:
+        plan = replace(plan, peers=given.peers)
+    report = Report(plan.name, machine.circumstances())
+    if complaint := machine.warning(report.about):
+        print(f"warning: {complaint}", file=sys.stderr)
     began = time.perf_counter()
     with a_stage() as stage:
-        rows = uvloop.run(measure(stage, plan, given.only or list(PARTS)))
-    took_s = time.perf_counter() - began
+        uvloop.run(measure(stage, plan, given.only or list(PARTS), report))
+    report.took_s = time.perf_counter() - began
     folder = given.results or (None if given.quick else RESULTS)
     if folder is not None:
-        write(rows, folder, plan=plan.name, took_s=took_s)
-    print(as_markdown(rows, plan=plan.name, took_s=took_s))
-    if any(row.failures for row in rows):
+        report.write(folder)
+    print(report.as_markdown())
+    if report.failed:
         sys.exit("Some operations failed: the table says which.")
+    if folder is not None and plan.peers:
+        asyncio.run(draw(folder))
 
 
-async def measure(stage: Stage, plan: Plan, parts: list[str]) -> list[Row]:
+async def measure(stage: Stage, plan: Plan, parts: list[str], report: Report) -> None:
     """Measure one part after another on the same servers."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    report.about["servers"] = await machine.servers(stage)
     await stage.run(PARLOR, "migrate")
-    rows: list[Row] = []
     for part in parts:
         print(f"measuring: {part}", file=sys.stderr, flush=True)
-        rows += await PARTS[part](stage, plan)
-    return rows
+        report.parts[part] = await PARTS[part](stage, plan)
+
+
+async def draw(folder: Path) -> None:
+    """Plot the results, by what is installed for the peers."""
+    await apart.ready()
+    await apart.draw(folder)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,6 @@ import uvloop
 
 PREFETCH = 100
 POOL = 10
-TABLE = """
-create table if not exists floor_results (
-    id uuid primary key, result jsonb not null, finished_at timestamptz not null default clock_timestamp())"""
 INSERT = "insert into floor_results (id, result) values ($1, $2)"
 
 

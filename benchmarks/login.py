@@ -1,7 +1,6 @@
 """Logins beside bare bcrypt, and what a storm of them does to everybody else."""
 
 import asyncio
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,6 +10,7 @@ import bcrypt
 from benchmarks.http_api import PASSWORD, Api, an_api, told
 from benchmarks.load import Job
 from benchmarks.loading import Loader, a_loader, request
+from benchmarks.machine import cores
 from benchmarks.plan import Plan
 from benchmarks.stage import Stage
 from benchmarks.table import Measured, Operation, Row
@@ -40,14 +40,14 @@ def _bare(count: int) -> Measured:
     """Check as many passwords, with a thread for each core."""
     secret = PASSWORD.encode()
     hashed = bcrypt.hashpw(secret, bcrypt.gensalt(COST))
-    with ThreadPoolExecutor(_cores()) as threads:
+    with ThreadPoolExecutor(cores()) as threads:
         began = time.perf_counter()
         list(threads.map(lambda _: bcrypt.checkpw(secret, hashed), range(count)))
         return Measured(count / (time.perf_counter() - began))
 
 
 async def _logins(loader: Loader, api: Api, plan: Plan) -> Measured:
-    job = _login(api, count=plan.logins, connections=2 * _cores())
+    job = _login(api, count=plan.logins, connections=2 * cores())
     answer = await loader.run(job, expect=OK_OR_BUSY)
     return told(answer, refused_as_busy=answer.statuses.get("503", 0))
 
@@ -79,7 +79,3 @@ def _login(api: Api, *, connections: int, count: int = 0) -> Job:
     body = {"email": api.visitor, "password": PASSWORD}
     requests = [request("POST", "/api/v1/auth/login", body=body)]
     return Job(port=api.port, requests=requests, connections=connections, count=count)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from parlor import container
 from parlor.config import Settings
-from parlor.container import Container, Mode, Role
+from parlor.container import Container
 from parlor.core.shared.handling import Context
-from parlor.core.tasks.ports import AnyHandler
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,6 @@ class Noop:
         return Echo(payload.number)
 
 
-class NoopContainer(Container):
-    """Parlor's container, with one kind more."""
-
-    def _handlers(self) -> list[AnyHandler]:
-        return [*super()._handlers(), Noop()]
-
-
-def make_container(settings: Settings, *, mode: Mode = Mode.SERVICES, role: Role = Role.API) -> Container:
-    """Stand in for the container's own."""
-    return NoopContainer(settings, mode=mode, role=role)
+def make_container(settings: Settings) -> Container:
+    """Wire an API process that knows this kind too."""
+    return container.make_container(settings, handlers=[Noop()])

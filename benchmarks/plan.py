@@ -16,8 +16,15 @@ class Plan:
     logins: int
     storm_s: float
     tasks: int
+    race_tasks: int
     low_rate: int
     low_s: float
+    peers: bool
+    few_ended: int
+    many_ended: int
+    grown_tasks: int
+    memory_steps: int
+    memory_step: int
 
 
 FULL = Plan(
@@ -30,8 +37,15 @@ FULL = Plan(
     logins=12,
     storm_s=3.0,
     tasks=5_000,
+    race_tasks=4_000,
     low_rate=50,
     low_s=3.0,
+    peers=True,
+    few_ended=10_000,
+    many_ended=1_000_000,
+    grown_tasks=4_000,
+    memory_steps=10,
+    memory_step=20_000,
 )
 QUICK = Plan(
     "quick",
@@ -43,6 +57,13 @@ QUICK = Plan(
     logins=4,
     storm_s=0.5,
     tasks=300,
+    race_tasks=300,
     low_rate=50,
     low_s=0.5,
+    peers=False,
+    few_ended=100,
+    many_ended=1_000,
+    grown_tasks=100,
+    memory_steps=2,
+    memory_step=300,
 )

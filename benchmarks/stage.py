@@ -11,16 +11,21 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
+from benchmarks import proc
 from parlor.config import Settings
 from parlor.entrypoints.embedded import children
-from tests.servers import KINDS, Server
+from tests.servers import Postgres, RabbitMQ, Redis, Server
 
 ROOT = Path(__file__).parents[1]
 PATIENCE_S = 60.0
 POLL_S = 0.02
+# Where peers keep their results: a database of Redis that has nothing else.
+RESULTS_DATABASE = 9
 OURS = ("PARLOR_", "SECURITY_", "DATABASE_URL", "REDIS_URL", "RABBITMQ_URL")
 PYTHON = (sys.executable, "-m")
 PARLOR = str(Path(sys.executable).with_name("parlor"))
@@ -34,12 +39,12 @@ class Child:
     log: Path
 
     def cpu_s(self) -> float:
-        """The processor time that it has used; 0 where the system does not tell."""
-        try:
-            after_name = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return 0.0
-        return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+        """The processor time that it and its own children have used."""
+        return proc.cpu_s(self.process.pid)
+
+    def resident_mib(self) -> float:
+        """The memory that they hold."""
+        return proc.resident_mib(self.process.pid)
 
     def words(self) -> str:
         """What it has written."""
@@ -76,7 +81,8 @@ class Stage:
 
     folder: Path
     environment: dict[str, str]
-    started: int = field(default=0)
+    superuser: str
+    numbers: Iterator[int] = field(default_factory=count)
 
     @property
     def settings(self) -> Settings:
@@ -92,11 +98,19 @@ class Stage:
     def rabbitmq(self) -> str:
         return self.environment["RABBITMQ_URL"]
 
+    @property
+    def redis(self) -> str:
+        return self.environment["REDIS_URL"]
+
+    def with_database(self, name: str) -> "Stage":
+        """Answer the same stage with another database of the same server."""
+        changed = {"DATABASE_URL": named(self.database, name)}
+        return replace(self, environment=self.environment | changed)
+
     @asynccontextmanager
     async def child(self, *argv: str) -> AsyncIterator[Child]:
         """Run a process as long as the context; its output goes to a file."""
-        self.started += 1
-        log = self.folder / f"{self.started}.log"
+        log = self._new_log()
         child = Child(
             children.spawn(argv, log=log, env=self.environment, at_our_death=signal.SIGKILL),
             log,
@@ -108,8 +122,7 @@ class Stage:
 
     async def run(self, *argv: str) -> str:
         """Run a process to its end; answers what it wrote to stdout, its log goes to a file."""
-        self.started += 1
-        with (self.folder / f"{self.started}.log").open("wb") as log:
+        with self._new_log().open("wb") as log:
             process = await asyncio.create_subprocess_exec(
                 *argv, env=self.environment, cwd="/", stdout=asyncio.subprocess.PIPE, stderr=log
             )
@@ -122,23 +135,34 @@ class Stage:
             raise RuntimeError(f"{argv[1:]}: {Path(log.name).read_text()[-4000:]}")
         return told.decode()
 
+    def _new_log(self) -> Path:
+        return self.folder / f"{next(self.numbers)}.log"
+
 
 @contextmanager
 def a_stage() -> Iterator[Stage]:
     """Start all three servers, in a folder that leaves with them."""
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="parlor-benchmarks-"))
-        servers = {kind: stack.enter_context(closing(make())) for kind, make in KINDS.items()}
+        postgres, redis, rabbitmq = servers = Postgres(), Redis(), RabbitMQ()
+        for server in servers:
+            stack.enter_context(closing(server))
         with ThreadPoolExecutor() as starting:
-            list(starting.map(Server.start, servers.values()))
+            list(starting.map(Server.start, servers))
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         environment = inherited | {
             "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]),
-            "DATABASE_URL": servers["postgres"].url,
-            "REDIS_URL": servers["redis"].url,
-            "RABBITMQ_URL": servers["rabbitmq"].url,
+            "DATABASE_URL": postgres.url,
+            "REDIS_URL": redis.url,
+            "RESULTS_URL": f"{redis.url}/{RESULTS_DATABASE}",
+            "RABBITMQ_URL": rabbitmq.url,
         }
-        yield Stage(Path(folder), environment)
+        yield Stage(Path(folder), environment, postgres.superuser_url)
+
+
+def named(url: str, database: str) -> str:
+    """Name another database of the same server."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
 
 
 def free_port() -> int:

@@ -5,24 +5,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from benchmarks.enqueue import somebody
-from benchmarks.noop import Noop
-from benchmarks.percentiles import percentile
 from benchmarks.plan import Plan
 from benchmarks.stage import PARLOR, PYTHON, Child, Stage
 from benchmarks.table import CPU, Measured, Operation, Row
 from benchmarks.yard import DEFAULT_QUEUE, FLOOR_QUEUE, Yard, a_yard
-from parlor.core.shared.ids import TaskId
-from parlor.core.tasks.model import Order
-from parlor.core.tasks.use_cases import EnqueueTask
 
 BY_HAND = "aio-pika and asyncpg by hand"
 OUTBOX = Operation("tasks from the outbox, one process", BY_HAND, "tasks/s", 1.5)
 RELAY = Operation("tasks from the outbox, relay apart", BY_HAND, "tasks/s", 1.7)
 FOREIGN = Operation("tasks of foreign producers", BY_HAND, "tasks/s", 3.0)
 ENQUEUE = Operation("orders, a transaction each", BY_HAND, "tasks/s", 1.0)
-LATENCY = Operation("order to result at a low rate", "publish to row by hand", "p50 ms", 1.3, at_most=True)
-OPERATIONS = (OUTBOX, RELAY, FOREIGN, ENQUEUE, LATENCY)
+OPERATIONS = (OUTBOX, RELAY, FOREIGN, ENQUEUE)
 # The first tenth of what was published beforehand runs while a process is still warming up.
 WARM = 0.1
 
@@ -41,8 +34,6 @@ async def measure(stage: Stage, plan: Plan) -> list[Row]:
             beside = _mean(before, await _floor(yard, plan))
             for operation, measured in found.items():
                 rows[operation].add(beside, measured)
-            with rows[LATENCY].failing():
-                rows[LATENCY].add(await _floor_latency(yard, plan), await _latency(yard, plan))
     return list(rows.values())
 
 
@@ -71,12 +62,12 @@ async def _floor(yard: Yard, plan: Plan) -> Measured:
 
 
 async def _outbox(yard: Yard, plan: Plan) -> Measured:
-    async with _worker(yard) as child:
+    async with a_worker(yard) as child:
         return await _from_outbox(yard, plan, child)
 
 
 async def _relay_apart(yard: Yard, plan: Plan) -> Measured:
-    async with yard.stage.child(PARLOR, "relay") as relay, _worker(yard, "--no-relay") as child:
+    async with yard.stage.child(PARLOR, "relay") as relay, a_worker(yard, "--no-relay") as child:
         await relay.says("worker_ready")
         return await _from_outbox(yard, plan, child, relay)
 
@@ -95,7 +86,7 @@ async def _from_outbox(yard: Yard, plan: Plan, *running: Child) -> Measured:
 async def _foreign(yard: Yard, plan: Plan) -> Measured:
     await yard.clear()
     await yard.publish(plan.tasks, exchange="parlor.tasks", key="default")
-    async with _worker(yard) as child:
+    async with a_worker(yard) as child:
         return await _draining(yard, plan, "tasks", child, warm=WARM)
 
 
@@ -110,36 +101,15 @@ async def _draining(
 
 async def _enqueue(yard: Yard, plan: Plan) -> Measured:
     await yard.clear()
-    told = json.loads(await yard.stage.run(*PYTHON, "benchmarks.enqueue", str(plan.tasks)))
-    return Measured(told["rate"], {CPU: told["cpu_us"]})
-
-
-async def _floor_latency(yard: Yard, plan: Plan) -> Measured:
-    await yard.clear()
-    async with yard.stage.child(*BY_HAND_PROCESS):
-        await yard.consumed(FLOOR_QUEUE)
-        return await _paced(yard, plan, "floor_results", yard.publish_one)
-
-
-async def _latency(yard: Yard, plan: Plan) -> Measured:
-    enqueue, actor = yard.container.command(EnqueueTask), somebody()
-
-    async def order(number: int) -> TaskId:
-        return (await enqueue(actor, Order(kind=Noop.kind, payload={"number": number}))).task_id
-
-    await yard.clear()
-    async with _worker(yard):
-        return await _paced(yard, plan, "tasks", order)
-
-
-async def _paced(yard: Yard, plan: Plan, table: str, send: Callable[[int], Awaitable[TaskId]]) -> Measured:
-    took_ms = await yard.paced(table, plan.low_rate, plan.low_s, send)
-    return Measured(percentile(took_ms, 50), {"p99 ms": percentile(took_ms, 99)})
+    warm = ("--warm", str(int(plan.tasks * WARM)))
+    told = json.loads(await yard.stage.run(*PYTHON, "benchmarks.enqueue", str(plan.tasks), *warm))
+    return Measured(plan.tasks / (told["ended"] - told["began"]), {CPU: told["cpu_us"]})
 
 
 @asynccontextmanager
-async def _worker(yard: Yard, *options: str) -> AsyncIterator[Child]:
-    async with yard.stage.child(*PYTHON, "benchmarks.worker", "worker", *options) as child:
+async def a_worker(yard: Yard, *options: str) -> AsyncIterator[Child]:
+    """Run a worker that is ready to consume."""
+    async with yard.stage.child(*PYTHON, "benchmarks.worker", *options) as child:
         await child.says("worker_ready")
         await yard.consumed(DEFAULT_QUEUE)
         yield child

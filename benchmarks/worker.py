@@ -1,12 +1,15 @@
-"""`parlor`'s command line, whose worker also knows the kind that does nothing."""
+"""A worker that also knows the kind that does nothing; `--no-relay` leaves the publishing to another process."""
 
 import sys
-from unittest.mock import patch
 
-from benchmarks.noop import make_container
-from parlor.entrypoints import cli
-from parlor.entrypoints.consume_worker import main as worker
+import uvloop
+
+from benchmarks.noop import Noop
+from parlor.config import Settings
+from parlor.entrypoints import logs
+from parlor.entrypoints.consume_worker.main import work
 
 if __name__ == "__main__":
-    with patch.object(worker, "make_container", make_container):
-        sys.exit(cli.main())
+    settings = Settings()
+    logs.configure(settings.log_level)
+    uvloop.run(work(settings, relay="--no-relay" not in sys.argv, handlers=[Noop()]))
