@@ -34,7 +34,7 @@ types: $(DEV) ## mypy everywhere, pyright on the core
 	@$(BIN)/mypy
 	@$(BIN)/pyright
 
-bench: $(DEV) ## measure, beside a floor and beside peers
+bench: $(DEV) ## measure beside floors and peers, a quarter of an hour
 	@$(BIN)/python -m benchmarks
 
 faults: $(DEV) ## kill and cut servers under load; ROUNDS=20 each

@@ -41,8 +41,8 @@ def main() -> None:
     if given.peers is not None:
         plan = replace(plan, peers=given.peers)
     report = Report(plan.name, machine.circumstances())
-    if complaint := machine.warning(report.about):
-        print(f"warning: {complaint}", file=sys.stderr)
+    if report.about["warning"]:
+        print(f"warning: {report.about['warning']}", file=sys.stderr)
     began = time.perf_counter()
     with a_stage() as stage:
         uvloop.run(measure(stage, plan, given.only or list(PARTS), report))

@@ -20,7 +20,7 @@ class Contender:
     producer: tuple[str, ...]
     queue: str
     table: str | None
-    note: str
+    note: str = ""
     packages: tuple[str, ...] = ()
 
 
@@ -31,7 +31,6 @@ FLOOR = Contender(
     producer=(*PYTHON, "benchmarks.publish", "", FLOOR_QUEUE),
     queue=FLOOR_QUEUE,
     table="floor_results",
-    note="prefetch 100, quorum queue, confirms, acknowledged after the row",
 )
 PARLOR = Contender(
     "Parlor",
@@ -61,15 +60,8 @@ PEERS = (
         "Celery",
         worker=(
             *(_script("celery"), "-A", "benchmarks.peers.with_celery", "worker", "--pool", "threads"),
-            *(
-                "--concurrency",
-                "8",
-                "--without-gossip",
-                "--without-mingle",
-                "--without-heartbeat",
-                "--loglevel",
-                "WARNING",
-            ),
+            *("--concurrency", "8", "--loglevel", "WARNING"),
+            *("--without-gossip", "--without-mingle", "--without-heartbeat"),
         ),
         producer=(*APART, "benchmarks.peers.with_celery"),
         queue="peer.celery",
@@ -103,13 +95,7 @@ PEERS = (
     ),
     Contender(
         "FastStream",
-        worker=(
-            _script("faststream"),
-            "run",
-            "benchmarks.peers.with_faststream:app",
-            "--log-level",
-            "warning",
-        ),
+        worker=(_script("faststream"), "run", "benchmarks.peers.with_faststream:app"),
         producer=(*APART, "benchmarks.peers.with_faststream"),
         queue="peer.faststream",
         table="peer_results",

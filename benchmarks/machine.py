@@ -11,7 +11,9 @@ from redis.asyncio import Redis
 
 from benchmarks.stage import Stage
 
+# The load average, for each core, above which figures are noise.
 BUSY = 0.5
+BUSY_MACHINE = "The machine was busy before anything was measured: these figures are not to be relied on."
 
 
 def cores() -> int:
@@ -21,25 +23,16 @@ def cores() -> int:
 
 def circumstances() -> dict[str, object]:
     """Look around, before anything is started."""
+    load = os.getloadavg()[0]
     return {
         "taken_at": datetime.now(UTC).isoformat(timespec="minutes").replace("+00:00", "Z"),
         "cores": cores(),
         "processor": _processor(),
         "kernel": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "load_at_start": round(os.getloadavg()[0], 2),
+        "load_at_start": round(load, 2),
+        "warning": BUSY_MACHINE if load > BUSY * cores() else None,
     }
-
-
-def warning(about: dict[str, object]) -> str | None:
-    """Say so where the machine had other things to do."""
-    load = float(str(about["load_at_start"]))
-    if load <= BUSY * cores():
-        return None
-    return (
-        f"The load average was {load:g} on {cores()} cores before anything was measured: "
-        "the machine was busy, and these figures are not to be relied on."
-    )
 
 
 async def servers(stage: Stage) -> dict[str, str]:

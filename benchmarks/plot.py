@@ -18,7 +18,9 @@ Rows = list[dict]
 
 
 def main(folder: Path) -> None:
-    rows = json.loads((folder / "latest.json").read_text())["rows"]
+    told = json.loads((folder / "latest.json").read_text())
+    rows = told["rows"]
+    caption = f"{told['taken_at']}, {told['cores']} cores of {told['processor']}. {told['warning'] or ''}"
     by_part = {
         part: [row for row in rows if row["part"] == part and row["ratio"]] for part in ("race", "growth")
     }
@@ -27,6 +29,7 @@ def main(folder: Path) -> None:
         delay = _named(race, "enqueue to result: ")
         _draw(
             folder / "race.svg",
+            caption,
             ("Tasks a second, from the first enqueue to the last result", speed, "times as many as by hand"),
             ("Milliseconds from enqueue to result at a low rate (p50)", delay, "times as long as by hand"),
         )
@@ -34,15 +37,15 @@ def main(folder: Path) -> None:
         title = growth[0]["operation"].partition(" with ")[2]
         bars = {row["operation"].partition(" with ")[0]: row for row in growth}
         floor = growth[0]["floor"]
-        _draw(folder / "growth.svg", (f"With {title}", bars, f"times as many a second as {floor}"))
+        _draw(folder / "growth.svg", caption, (f"With {title}", bars, f"times as many a second as {floor}"))
 
 
 def _named(rows: Rows, prefix: str) -> dict[str, dict]:
     return {row["operation"].removeprefix(prefix): row for row in rows if row["operation"].startswith(prefix)}
 
 
-def _draw(file: Path, *panels: tuple[str, dict[str, dict], str]) -> None:
-    height = sum(0.9 + 0.34 * len(bars) for _, bars, _ in panels)
+def _draw(file: Path, caption: str, *panels: tuple[str, dict[str, dict], str]) -> None:
+    height = 0.3 + sum(0.9 + 0.34 * len(bars) for _, bars, _ in panels)
     figure, axes = plt.subplots(
         len(panels),
         figsize=(8, height),
@@ -51,7 +54,8 @@ def _draw(file: Path, *panels: tuple[str, dict[str, dict], str]) -> None:
     )
     for ax, (title, bars, label) in zip(axes[:, 0], panels, strict=True):
         _panel(ax, title, bars, label)
-    figure.tight_layout()
+    figure.text(0.01, 0.01, caption, fontsize=7, color="#666")
+    figure.tight_layout(rect=(0, 0.04, 1, 1))
     figure.savefig(file, metadata={"Date": None, "Creator": None}, transparent=False)
 
 

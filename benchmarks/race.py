@@ -31,12 +31,12 @@ class Pair:
 async def measure(stage: Stage, plan: Plan) -> list[Row]:
     """Take turns: each round begins with the floor, and goes through all the others, every second one backwards."""
     contenders = list(OURS)
-    absent = []
+    absent: list[Row] = []
     if plan.peers:
         try:
             contenders += await _peers()
         except RuntimeError as error:
-            absent = [Row(Operation("the peers", BY_HAND, "tasks/s"), failures=[str(error)])]
+            absent.append(Row(Operation("the peers", BY_HAND, "tasks/s"), failures=[str(error)]))
     pairs = {contender: _pair(contender) for contender in contenders}
     async with a_yard(stage) as yard:
         for number in range(plan.rounds):
@@ -73,18 +73,20 @@ async def _run(yard: Yard, plan: Plan, contender: Contender) -> tuple[Measured, 
         await results.clear()
         await _produce(yard, contender, few)
         await results.until(few, by=child)
-        return await _speed(yard, plan, contender, results, child), await _delay(
-            yard, plan, contender, results, child
-        )
+        speed = await _speed(yard, plan, contender, results, child)
+        return speed, await _delay(yard, plan, contender, results, child)
 
 
 async def _speed(yard: Yard, plan: Plan, contender: Contender, results: Results, child: Child) -> Measured:
     await results.clear()
     used_s = child.cpu_s()
     producing = asyncio.create_task(_produce(yard, contender, plan.race_tasks))
-    ended = await results.until(plan.race_tasks, by=child)
+    try:
+        ended = await results.until(plan.race_tasks, by=child)
+        told = await producing
+    finally:
+        producing.cancel()
     used_s = child.cpu_s() - used_s
-    told = await producing
     details = {CPU: 1e6 * used_s / plan.race_tasks, "producer's cpu us": told["cpu_us"]}
     details["enqueued/s"] = plan.race_tasks / (told["ended"] - told["began"])
     return Measured(plan.race_tasks / (ended - told["began"]), details)
@@ -98,9 +100,7 @@ async def _delay(yard: Yard, plan: Plan, contender: Contender, results: Results,
         await results.until(count, by=child)
         stored = await results.times()
     took_ms = sorted(1000 * (stored[key] - since) for key, since in told["sent"].items())
-    return Measured(
-        percentile(took_ms, 50), {"p50 ms": percentile(took_ms, 50), "p99 ms": percentile(took_ms, 99)}
-    )
+    return Measured(percentile(took_ms, 50), {"p99 ms": percentile(took_ms, 99)})
 
 
 async def _produce(yard: Yard, contender: Contender, count: int, *options: str) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from math import isnan
 from pathlib import Path
 
-from benchmarks.machine import warning
 from benchmarks.table import Row
 
 RESULTS = Path(__file__).parent / "results"
@@ -59,10 +58,9 @@ class Report:
             [f"{name} {version}" for name, version in versions.items()] if isinstance(versions, dict) else []
         )
         load = f"load average at the start {told['load_at_start']}"
-        busy = warning(told)
         return [
             f"Plan `{self.plan}`, {told['taken_at']}, {self.took_s:.0f} s, on {', '.join(map(str, where))}; {load}.",
-            *([f"**{busy}**"] if busy else []),
+            *([f"**{told['warning']}**"] if told["warning"] else []),
             "Each ratio is the median over rounds in which the floor and the others take turns, and in brackets the",
             "least and the greatest. `CPU ratio` is the same by the processor time of the measured processes alone.",
         ]

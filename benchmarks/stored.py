@@ -72,12 +72,13 @@ class Keys(Results):
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._times: dict[str, float] = {}
+        self._watching = False
 
     async def clear(self) -> None:
         await self._redis.flushdb()
 
     async def count(self) -> int:
-        found: int = await self._redis.dbsize()
+        found: int = len(self._times) if self._watching else await self._redis.dbsize()
         return found
 
     async def times(self) -> dict[str, float]:
@@ -85,7 +86,7 @@ class Keys(Results):
 
     @asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
-        self._times = {}
+        self._times, self._watching = {}, True
         await self._redis.config_set("notify-keyspace-events", "E$l")
         async with self._redis.pubsub() as news:
             await news.psubscribe(f"__keyevent@{RESULTS_DATABASE}__:*")
@@ -94,6 +95,7 @@ class Keys(Results):
                 yield
             finally:
                 listening.cancel()
+                self._watching = False
                 await self._redis.config_set("notify-keyspace-events", "")
 
     async def _listen(self, news: PubSub) -> None:
