@@ -17,7 +17,7 @@ from benchmarks.stage import PARLOR, Stage
 from benchmarks.table import Measured, Operation, Row
 from parlor.container import Container
 from parlor.core.shared.actor import Actor, ActorKind
-from parlor.core.shared.bus import DueTask, Outboxes
+from parlor.core.shared.bus import DueTask, Outboxes, Receipt
 from parlor.core.shared.ids import TaskId, UserId
 from parlor.core.shared.paging import PageRequest
 from parlor.core.tasks.model import Order, Succeeded
@@ -86,9 +86,9 @@ class Sized:
         runs, outboxes = self.container.get(Runs), self.container.get(Outboxes)
         due: list[TaskId] = []
 
-        async def send(rows: Sequence[DueTask]) -> Sequence[bool]:
+        async def send(rows: Sequence[DueTask]) -> Sequence[Receipt]:
             due.extend(row.task_id for row in rows)
-            return [True] * len(rows)
+            return [Receipt.TAKEN] * len(rows)
 
         while await outboxes.relay_tasks("default", IN_A_GO, send):
             attempts = await runs.claim(due, [])
