@@ -50,8 +50,8 @@ from parlor.adapters.threads import DaemonThreads
 from parlor.config import BadSettings, Settings
 from parlor.core.games.deck import DECK
 from parlor.core.games.handlers import TruthOrDareHandler
-from parlor.core.identity.hints import FeedUserHints, UserHints
 from parlor.core.games.ports import CardGenerator
+from parlor.core.identity.hints import FeedUserHints, UserHints
 from parlor.core.identity.ports import (
     AccessTokens,
     Directory,

@@ -26,7 +26,7 @@ class CronsimLines:
     """Port `CronLines`.
 
     cronsim is given local time without a zone, so that it only counts on the calendar; what a change of the clocks
-    does to a local minute is decided here (ADR 12).
+    does to a local minute is decided here (ADR 15).
     """
 
     def check(self, line: str | None, timezone: str | None) -> None:

@@ -17,8 +17,8 @@ from parlor.entrypoints.http.identity import identity_routes
 from parlor.entrypoints.http.middleware import Edge
 from parlor.entrypoints.http.openapi import install_openapi
 from parlor.entrypoints.http.realtime import realtime_routes
-from parlor.entrypoints.http.task_events import task_event_routes
 from parlor.entrypoints.http.schedules import schedule_routes
+from parlor.entrypoints.http.task_events import task_event_routes
 from parlor.entrypoints.http.tasks import task_routes
 
 DESCRIPTION = "Accounts with roles, and background tasks. Errors are RFC 9457 problems; times are UTC."
