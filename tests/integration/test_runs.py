@@ -545,6 +545,32 @@ async def test_a_task_has_one_row_in_the_outbox(sql: Sql) -> None:
     assert await sql.outbox() == [attempt.task_id]
 
 
+@pytest.mark.parametrize("round_", ["reap", "release"])
+async def test_a_relay_that_hangs_holds_up_no_other_task(sql: Sql, round_: str) -> None:
+    """The row that it is sending stays locked, so that task waits for its end; what else is due does not."""
+    held, other = await running(sql), await running(sql)
+    await sql.runs.give_back({held.task_id: held.fence})
+    await sql.execute("delete from task_outbox where task_id <> $1", held.task_id)
+    (held,) = await sql.runs.claim([held.task_id], [])
+
+    async def come_back() -> None:
+        await (sql.upkeep.release_due() if round_ == "release" else sql.upkeep.reap(NOBODY_IDLE))
+
+    if round_ == "release":
+        await sql.runs.finish([postponed(held, SOON), postponed(other, SOON)])
+    else:
+        await sql.lose_leases(held.task_id, other.task_id)
+    before = (await sql.statuses())[held.task_id]
+    async with sql.database.session() as relay, relay.transaction():
+        await relay.execute("select from task_outbox for update")
+        await come_back()
+        assert await sql.statuses() == {held.task_id: before, other.task_id: "queued"}
+        await relay.execute("delete from task_outbox where task_id = $1", held.task_id)
+    await come_back()
+    assert set((await sql.statuses()).values()) == {"queued"}
+    assert set(await sql.outbox()) == {held.task_id, other.task_id}
+
+
 # Other upkeep
 
 

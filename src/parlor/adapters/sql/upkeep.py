@@ -17,10 +17,19 @@ MOST_LOSSES = 5
 _OUTBOX = f"""
     insert into task_outbox (task_id, queue, requester, traceparent)
     select id, priority, coalesce(user_id, requester_id, {NOBODY}), traceparent"""
+# A row that a relay is sending just now stays locked until that relay is done, or has been found dead: its task is left
+# for a later round, and holds up none of the others.
+_UNSENT = """
+unsent as materialized (
+    select task_id from task_outbox where task_id in (select id from found) for update skip locked),
+{0} as (
+    select found.* from found
+     where id in (select task_id from unsent) or not exists (select from task_outbox o where o.task_id = found.id))"""
 _RELEASE = f"""
-with due as materialized (
+with found as materialized (
     select id from tasks where status = 'scheduled' and run_at <= clock_timestamp()
      order by run_at limit {BATCH} for no key update skip locked),
+{_UNSENT.format("due")},
 released as (
     update tasks t set status = 'queued', queued_at = clock_timestamp(), version = version + 1
       from due where t.id = due.id returning t.*),
@@ -29,10 +38,11 @@ select count(*) from released"""
 _LOST_ERROR = """jsonb_build_object('code', 'worker_lost', 'retryable', true,
     'message', 'The worker was lost during attempt ' || t.attempts || '.')"""
 _REAP = f"""
-with lost as materialized (
+with found as materialized (
     select id, attempts >= max_attempts or losses + 1 >= {MOST_LOSSES} as hopeless
       from tasks where status = 'running' and lease_until < clock_timestamp()
      order by lease_until limit {BATCH} for no key update skip locked),
+{_UNSENT.format("lost")},
 reaped as (
     update tasks t
        set status = case when hopeless then 'failed' else 'queued' end, losses = losses + 1, lease_until = null,
