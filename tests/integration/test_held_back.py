@@ -56,6 +56,16 @@ async def test_a_producers_order_is_born_held_back(sql: Sql) -> None:
     assert await sql.runs.claim([], born) == []
 
 
+async def test_a_producers_order_that_comes_again_is_held_back_too(sql: Sql) -> None:
+    """Its row may wait for a message meanwhile: after a lost lease, say."""
+    born = [a_task() for _ in range(3)]
+    await sql.runs.claim([], born)
+    for attempt in await sql.runs.claim_held_back(MANY):
+        await sql.runs.give_back({attempt.task_id: attempt.fence})
+    assert await sql.runs.claim([], born) == []
+    assert len(await sql.runs.claim_held_back(MANY)) == 2
+
+
 async def test_a_worker_takes_no_more_than_it_can_start(sql: Sql) -> None:
     await delivered(sql, a_task(), a_task())
     assert len(await sql.runs.claim_held_back(1)) == 1

@@ -135,7 +135,7 @@ class SqlRuns:
         """Insert what has no row yet, claim what has one and waits."""
         limited = list(self._limits)
         if limited:
-            await self._rows(HOLD_BACK, known, limited)
+            await self._rows(HOLD_BACK, [*known, *(task.id for task in born)], limited)
         if not born:
             return [_attempt(row) for row in await self._rows(_CLAIM, known, self._lease_s)]
         by_id = {task.id: task for task in sorted(born, key=lambda task: task.id)}
