@@ -37,8 +37,8 @@ types: $(DEV) ## mypy everywhere, pyright on the core
 bench: $(DEV) ## measure beside floors and peers, a quarter of an hour
 	@$(BIN)/python -m benchmarks
 
-faults: $(DEV) ## kill and cut servers under load; ROUNDS=20 each
-	@PARLOR_FAULT_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -s tests/faults
+faults: $(DEV) ## kill, cut and freeze under load, count, and write docs/reliability.md; ROUNDS=20
+	@$(BIN)/python -m tests.faults $(ROUNDS)
 
 migration: $(DEV) ## write a migration from what the tables have become; m="what changes"
 	@$(BIN)/python scripts/migration.py "$(m)"

@@ -1,14 +1,23 @@
-"""What the tasks of these tests do, and how their ends are counted from outside."""
+"""What the tasks of these tests do, and how they are ordered."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from typing import Any
 
-import pika
+import httpx
 
+from parlor.adapters.sql.engine import Database
+from parlor.core.shared.ids import uuid7
+from parlor.core.tasks.model import Task
+from tests.builders import a_requester, a_task, an_actor
 from tests.fleet import Fleet
+from tests.sql import Sql
+from tests.waiting import eventually
+
+CARD = {"kind": "truth_or_dare", "payload": {}}
+UNAVAILABLE = 503
 
 
 @asynccontextmanager
@@ -28,29 +37,6 @@ async def a_service(slow_s: Callable[[], float]) -> AsyncIterator[str]:
         server.close()
 
 
-class Subscriber:
-    """Counts the ends that the exchange of events tells of, by task and event id."""
-
-    def __init__(self, fleet: Fleet) -> None:
-        self._connection = pika.BlockingConnection(pika.URLParameters(fleet.rabbitmq_url))
-        self._channel = self._connection.channel()
-        self._queue = self._channel.queue_declare("", exclusive=True).method.queue
-        self._channel.queue_bind(self._queue, f"{fleet.namespace}.events", "tasks.#")
-        self.ends: dict[str, set[str]] = {}
-
-    def drain(self) -> int:
-        """Read what has come, and answer how many tasks have ended so far."""
-        while True:
-            method, properties, body = self._channel.basic_get(self._queue, auto_ack=True)
-            if method is None:
-                return len(self.ends)
-            told = json.loads(body)
-            self.ends.setdefault(told["task_id"], set()).add(properties.headers["cloudEvents:id"])
-
-    def close(self) -> None:
-        self._connection.close()
-
-
 async def enqueue(me: Any, destination: str, count: int, **more: Any) -> list[str]:
     """Have `count` calls made, a task each."""
     ids = []
@@ -62,6 +48,22 @@ async def enqueue(me: Any, destination: str, count: int, **more: Any) -> list[st
     return ids
 
 
+def cards(count: int, **fields: Any) -> list[Task]:
+    """Make tasks of one person that are over at once."""
+    person = a_requester(an_actor(user_id=uuid7()))
+    return [a_task(**CARD | {"requested_by": person} | fields) for _ in range(count)]
+
+
+async def pile_up(fleet: Fleet, tasks: list[Task]) -> list[str]:
+    """Commit many tasks at once, so that the relay has whole batches to send."""
+    database = Database(fleet.database_url, size=2, name="tests")
+    await database.open()
+    try:
+        return [str(task_id) for task_id in await Sql(database).enqueue(*tasks)]
+    finally:
+        await database.close()
+
+
 async def permit_http_requests(fleet: Fleet, destination: str) -> None:
     """Let everybody call the service: neither the kind nor the place is otherwise open to plain users."""
     fleet.settings["PARLOR_HTTP_ALLOW"] = destination
@@ -69,3 +71,20 @@ async def permit_http_requests(fleet: Fleet, destination: str) -> None:
         await database.execute(
             "update roles set permissions = permissions || '{tasks:create:http_request}' where name = 'user'"
         )
+
+
+async def order_cards(me: httpx.AsyncClient, count: int) -> list[str]:
+    """Order tasks that are over at once, by HTTP; whoever is refused for lack of a database repeats the order."""
+    ids: list[str] = []
+    for _ in range(count):
+        await eventually(partial(_accepted, me, {"Idempotency-Key": uuid7().hex}, ids), within=60)
+    return ids
+
+
+async def _accepted(me: httpx.AsyncClient, key: dict[str, str], ids: list[str]) -> bool:
+    answer = await me.post("/tasks", json=CARD, headers=key)
+    if answer.status_code == UNAVAILABLE:
+        return False
+    assert answer.status_code == 202, answer.text
+    ids.append(answer.json()["id"])
+    return True

@@ -1,36 +1,26 @@
 """PostgreSQL goes and comes back: clear errors meanwhile, and nobody has to be started again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.faults.score import Score, rounds
+from tests.faults.services import CARD, cards, order_cards, pile_up
 from tests.fleet import Fleet, a_fleet, signed_in
-from tests.servers.postgres import Postgres
-from tests.servers.redis import Redis
+from tests.servers import Postgres
 from tests.servers.session import shared_url
 from tests.waiting import eventually
 
-CARD = {"kind": "truth_or_dare", "payload": {}}
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    with Postgres() as postgres:
-        yield postgres
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[Redis]:
-    with Redis() as redis:
-        yield redis
+A_BATCH = 300
 
 
 @pytest.fixture
-async def fleet(postgres: Postgres, redis: Redis, tmp_path: Path) -> AsyncIterator[Fleet]:
-    async with a_fleet(postgres.url, redis.url, shared_url("rabbitmq"), tmp_path) as fleet:
+async def fleet(postgres: Postgres, tmp_path: Path) -> AsyncIterator[Fleet]:
+    servers = (postgres.url, shared_url("redis"), shared_url("rabbitmq"))
+    async with a_fleet(*servers, tmp_path) as fleet:
         yield fleet
 
 
@@ -77,16 +67,18 @@ async def test_a_restarted_database_is_a_clear_error_and_then_no_more(
     assert worker.child.poll() is None
 
 
-async def test_without_redis_everything_works(fleet: Fleet, redis: Redis) -> None:
+async def test_a_restarted_database_loses_no_task(
+    fleet: Fleet, postgres: Postgres, scored: Callable[[Fleet, str], Score]
+) -> None:
+    """Whoever is refused meanwhile repeats the order under its key; what was accepted before is run."""
     api, _ = await fleet.serve(), await fleet.worker()
+    score = scored(fleet, "PostgreSQL killed and started again")
     async with signed_in(api.base) as me:
-        await asyncio.to_thread(redis.kill)
-        try:
-            for _ in range(20):
-                assert (await me.get("/users/me")).status_code == 200
-            assert await succeeds(me)
-            assert (await me.get(f"{api.base}/readyz")).json()["status"] == "degraded"
-            assert (await me.post("/auth/logout")).status_code == 204
-            assert (await me.get("/users/me")).status_code == 401
-        finally:
-            await asyncio.to_thread(redis.start)
+        for _ in range(rounds(10)):
+            score.sent += await pile_up(fleet, cards(A_BATCH))
+            ordering = asyncio.create_task(order_cards(me, A_BATCH // 3))
+            await asyncio.to_thread(postgres.kill)
+            await asyncio.to_thread(postgres.start)
+            score.struck()
+            score.sent += await ordering
+        assert (await score.settle()).clean

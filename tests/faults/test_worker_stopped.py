@@ -4,9 +4,14 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from tests.faults.score import Score, rounds
 from tests.faults.services import a_service, enqueue, permit_http_requests
 from tests.fleet import Fleet, signed_in
 from tests.waiting import eventually
+
+TASKS_A_ROUND = 32  # the prefetch of their queue: a frozen worker has no room for what is put back
+ALL_RUN = "select count(*) = $1 from tasks where status = 'running'"
+NONE_LEFT = "select not exists (select from tasks where finished_at is null)"
 
 
 def in_state(database: Any, task_id: str, state: str) -> Callable[[], Awaitable[bool]]:
@@ -46,26 +51,34 @@ async def test_a_shutdown_lets_what_is_nearly_done_end(fleet: Fleet) -> None:
     assert tuple(row) == ("succeeded", 1)
 
 
-async def test_what_a_frozen_worker_still_wants_to_say_is_refused(fleet: Fleet) -> None:
-    """Its lease is over, another worker has run the task, and the fence lets nothing of the first one in."""
-    slowness = [3.0]
+async def test_what_a_frozen_worker_still_wants_to_say_is_refused(
+    fleet: Fleet, scored: Callable[[Fleet, str], Score]
+) -> None:
+    """Its leases are over, another worker has run the tasks, and the fence lets nothing of the first one in."""
+    slowness = [5.0]
     async with a_service(lambda: slowness[0]) as destination, fleet.database() as database:
         await permit_http_requests(fleet, destination)
-        api, frozen = await fleet.serve(), await fleet.worker()
+        api, frozen = await fleet.serve(), await fleet.worker("--no-relay")
+        await fleet.relay()
+        score = scored(fleet, "a worker frozen past its lease, and continued")
         async with signed_in(api.base) as me:
-            [task_id] = await enqueue(me, destination, 1)
-            await eventually(in_state(database, task_id, "running"))
-            frozen.signal(signal.SIGSTOP)
-            slowness[0] = 0.0
-            await fleet.worker()
-            # The broker may deal it to the frozen one once more, until it misses its heartbeats.
-            await eventually(in_state(database, task_id, "succeeded"), within=90)
-            before = await database.fetchrow("select * from tasks where id = $1", task_id)
-            frozen.signal(signal.SIGCONT)
-            assert await frozen.stop() == 0
-            after = await database.fetchrow("select * from tasks where id = $1", task_id)
-    assert before["attempts"] == 2
-    assert after == before
+            for _ in range(rounds(3)):
+                slowness[0] = 5.0
+                sent = await enqueue(me, destination, TASKS_A_ROUND)
+                await eventually(lambda: database.fetchval(ALL_RUN, TASKS_A_ROUND))
+                frozen.signal(signal.SIGSTOP)
+                score.struck()
+                slowness[0] = 0.0
+                other = await fleet.worker("--no-relay")
+                await eventually(lambda: database.fetchval(NONE_LEFT), within=60)
+                before = await database.fetch("select * from tasks order by id")
+                frozen.signal(signal.SIGCONT)
+                assert await frozen.stop() == 0
+                assert await database.fetch("select * from tasks order by id") == before
+                assert [row["attempts"] for row in before][-TASKS_A_ROUND:] == [2] * TASKS_A_ROUND
+                score.sent += sent
+                frozen = other
+            assert (await score.settle()).clean
 
 
 async def test_a_relay_of_its_own_feeds_a_worker_that_has_none(fleet: Fleet) -> None:
