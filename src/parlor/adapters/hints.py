@@ -5,7 +5,8 @@ import asyncio
 from parlor.core.shared.bus import FACTS_DUE, TASKS_DUE
 from parlor.core.shared.feed import Feed
 
-SPACING_S = 0.005
+# Somebody may wait for a task, nobody for an event.
+SPACING_S = {TASKS_DUE: 0.005, FACTS_DUE: 0.05}
 
 
 class FeedHints:
@@ -31,13 +32,14 @@ class FeedHints:
             self._sending[channel] = asyncio.create_task(self._send(channel))
 
     async def _send(self, channel: str) -> None:
-        """Send at once; what is asked for within the next 5 ms is one more hint, however much it is."""
+        """Send at once; what is asked for within the next moment is one more hint, however much it is."""
+        spacing_s = SPACING_S[channel]
         try:
             await self._feed.publish(channel, b"")
-            await asyncio.sleep(SPACING_S)
+            await asyncio.sleep(spacing_s)
             while channel in self._again:
                 self._again.discard(channel)
                 await self._feed.publish(channel, b"")
-                await asyncio.sleep(SPACING_S)
+                await asyncio.sleep(spacing_s)
         finally:
             del self._sending[channel]

@@ -1,7 +1,7 @@
 """How runs ended, and how far the others are, on the way into their rows: each batch is one statement."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import structlog
@@ -36,6 +36,8 @@ class Endings:
         self._news: dict[TaskId, tuple[int, Progress]] = {}
         self._some = asyncio.Event()
         self._storing = asyncio.Lock()
+        self._untold: list[TaskId] = []
+        self._news_of_ends = asyncio.Event()
 
     def add(self, ending: Ending) -> None:
         """Have it stored with the next batch."""
@@ -75,10 +77,24 @@ class Endings:
                 except (Unavailable, Contended) as error:
                     log.warning("progress_not_stored", error=type(error).__name__)
 
-    async def tell(self, ended: Sequence[TaskId]) -> None:
-        """Hint to those who wait that these have ended."""
-        if ended:
-            await self._feed.publish(ENDED_CHANNEL, ended_message(ended))
+    def tell(self, ended: Iterable[TaskId]) -> None:
+        """Have those who wait hear that these have ended. No end waits for that: the feed may be slow."""
+        self._untold += ended
+        if self._untold:
+            self._news_of_ends.set()
+
+    async def keep_telling(self) -> None:
+        """Hint batch after batch, for ever: what ended while the last hint was sent is in the next."""
+        while True:
+            await self._news_of_ends.wait()
+            self._news_of_ends.clear()
+            await self.tell_all()
+
+    async def tell_all(self) -> None:
+        """Hint what is not told yet."""
+        untold, self._untold = self._untold, []
+        if untold:
+            await self._feed.publish(ENDED_CHANNEL, ended_message(untold))
 
     async def _store(self, batch: Sequence[Ending]) -> None:
         if not batch:
@@ -90,7 +106,7 @@ class Endings:
         await self._settle({one.task_id: one.fence for one in batch if one.task_id in accepted})
         await self._give_back({one.task_id: one.fence for one in batch if one.task_id not in accepted})
         final = (one for one in batch if not isinstance(one, Postponed))
-        await self.tell([one.task_id for one in final if one.task_id in accepted])
+        self.tell(one.task_id for one in final if one.task_id in accepted)
 
     async def _finished(self, batch: Sequence[Ending]) -> set[TaskId]:
         """Store all in one statement; if the database chokes on one of them, each by itself, and that one as failed."""

@@ -25,12 +25,3 @@ async def patiently(call: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
             log.warning("waiting_for_a_server", error=type(error).__name__, wait_s=wait)
             await asyncio.sleep(wait)
             wait = min(LONGEST_WAIT_S, wait * 2)
-
-
-async def either(happened: asyncio.Event, seconds: float) -> None:
-    """Wait until it happens, or the seconds have passed."""
-    try:
-        async with asyncio.timeout(seconds):
-            await happened.wait()
-    except TimeoutError:
-        return

@@ -9,8 +9,7 @@ import structlog
 
 from parlor.core.shared.bus import FACTS_DUE, TASKS_DUE, MessageBus, Outboxes
 from parlor.core.shared.errors import Contended, ParlorError
-from parlor.core.shared.feed import Feed
-from parlor.entrypoints.consume_worker.patience import either
+from parlor.core.shared.feed import Feed, set_within
 
 log = structlog.get_logger()
 
@@ -75,7 +74,7 @@ class Relay:
                 await asyncio.sleep(AWAY_S)
                 continue
             if not more:
-                await either(due, POLL_S)
+                await set_within(due, POLL_S)
 
     async def _relay_tasks(self) -> bool:
         """One round over the queues; answers whether another should follow at once."""

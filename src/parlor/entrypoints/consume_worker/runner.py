@@ -10,7 +10,7 @@ import structlog
 
 from parlor.core.shared.bus import Delivery, Inbox
 from parlor.core.shared.errors import Contended, Unavailable
-from parlor.core.shared.feed import Feed
+from parlor.core.shared.feed import Feed, set_within
 from parlor.core.shared.ids import TaskId
 from parlor.core.shared.tracing import of_trace
 from parlor.core.tasks.cancelling import CANCELLED_CHANNEL, read_cancelled
@@ -22,7 +22,7 @@ from parlor.core.tasks.running import RunAttempt
 from parlor.entrypoints.consume_worker.context import RunContext
 from parlor.entrypoints.consume_worker.endings import Endings
 from parlor.entrypoints.consume_worker.messages import DueRow, admitted, read
-from parlor.entrypoints.consume_worker.patience import either, patiently
+from parlor.entrypoints.consume_worker.patience import patiently
 
 log = structlog.get_logger()
 
@@ -88,7 +88,8 @@ class Runner:
         self._taking = [asyncio.create_task(self._take())]
         if self._limited:
             self._taking.append(asyncio.create_task(self._take_held_back()))
-        keeping = (self._renew(), self._endings.keep_storing(), self._endings.keep_reporting())
+        ends = self._endings
+        keeping = (self._renew(), ends.keep_storing(), ends.keep_reporting(), ends.keep_telling())
         self._keeping = [asyncio.create_task(loop) for loop in keeping]
 
     def failed(self) -> BaseException | None:
@@ -110,6 +111,7 @@ class Runner:
         await self._store_the_rest()
         for loop in self._keeping:
             loop.cancel()
+        await self._endings.tell_all()
         self._deaf()
         await asyncio.gather(*self._taking, *self._keeping, *self._stopping, return_exceptions=True)
 
@@ -157,7 +159,7 @@ class Runner:
     async def _take_held_back(self) -> None:
         """Claim what was held back once its kind has room: after an end here, or by the clock after one elsewhere."""
         while True:
-            await either(self._room, HELD_BACK_EVERY_S)
+            await set_within(self._room, HELD_BACK_EVERY_S)
             self._room.clear()
             if (most := self._slots - len(self._held)) > 0:
                 await self._whole(self._begin_held_back(most))
@@ -248,7 +250,7 @@ class Runner:
             ending = await self._run_attempt(attempt, context)
             if context.opened and isinstance(ending, Succeeded):
                 await context.commit_with(ending)
-                await self._endings.tell([attempt.task_id])
+                self._endings.tell([attempt.task_id])
                 await self._settle({attempt.task_id: attempt.fence})
                 return
             await context.abandon()
