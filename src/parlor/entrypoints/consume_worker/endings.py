@@ -19,6 +19,7 @@ log = structlog.get_logger()
 
 MOST_IN_A_BATCH = 250
 PROGRESS_EVERY_S = 0.25
+TELL_EVERY_S = 0.005
 
 # Lets go of the runs under these fences.
 Settle = Callable[[Mapping[TaskId, int]], Awaitable[None]]
@@ -84,11 +85,12 @@ class Endings:
             self._news_of_ends.set()
 
     async def keep_telling(self) -> None:
-        """Hint batch after batch, for ever: what ended while the last hint was sent is in the next."""
+        """Hint at once, then what ended within the next moment in one more hint, for ever."""
         while True:
             await self._news_of_ends.wait()
             self._news_of_ends.clear()
             await self.tell_all()
+            await asyncio.sleep(TELL_EVERY_S)
 
     async def tell_all(self) -> None:
         """Hint what is not told yet."""
