@@ -22,7 +22,9 @@ class Context(Protocol):
     """The run that a handler is called in."""
 
     @property
-    def task_id(self) -> TaskId: ...
+    def task_id(self) -> TaskId:
+        """The same in every attempt, so it serves as an idempotency key."""
+        ...
 
     @property
     def attempt(self) -> int:
@@ -31,7 +33,7 @@ class Context(Protocol):
 
     @property
     def requester(self) -> Actor:
-        """Who asked for the task. Its permissions are not carried: what it touches checks anew."""
+        """Who asked for the task, holding no permission: those were asked for when it was ordered."""
         ...
 
     @property
@@ -43,14 +45,18 @@ class Context(Protocol):
     def log(self) -> HandlerLog: ...
 
     async def progress(self, current: int, total: int, message: str = "") -> None:
-        """Show how far it is. Cheap: the newest is stored a few times a second. Never fails the task."""
+        """Show readers how far it is: `current` of `total`, in units of the handler's own.
+
+        Cheap: only the newest is stored, a few times a second. Never fails the task.
+        """
         ...
 
     async def work(self) -> Work:
-        """Open the transaction that will also store this task's result, on first use.
+        """Answer the transaction that will also store this task's result: opened by the first call, then the same.
 
         What is done in it and the task's end are one commit: that is how an effect in the database happens once,
-        although delivery is at least once.
+        although delivery is at least once. A handler that fails rolls it back. It holds a connection until the
+        handler ends, so whatever is slow comes before it.
         """
         ...
 
@@ -59,7 +65,11 @@ class Handler(Protocol[PayloadT_contra, ResultT_co]):
     """One kind of task: a typed payload in, a typed result out.
 
     Payload and result are dataclasses, read from the annotations of `__call__`; ports come by the constructor.
-    Delivery is at least once: an effect outside the database needs an idempotency key (the task's id serves).
+    `permission` is what a requester needs beside `tasks:create`; None for nothing more.
+
+    Delivery is at least once: an effect in the database belongs into `context.work()`, one outside of it needs an
+    idempotency key (the task's id serves). `Fail` ends the task; so do Invalid, Forbidden, NotFound and Conflict,
+    with their own code. After `Retry`, or anything else that is raised, there is another attempt while one is left.
     """
 
     kind: ClassVar[str]
@@ -94,7 +104,7 @@ class ThreadContext(Protocol):
 
     @property
     def abandoned(self) -> bool:
-        """Whether nobody waits for the result any more: a thread cannot be stopped, it must look itself."""
+        """Whether nobody waits for the result any more. A thread cannot be stopped: look at this between steps."""
         ...
 
     def progress(self, current: int, total: int, message: str = "") -> None:
@@ -103,9 +113,10 @@ class ThreadContext(Protocol):
 
 
 class SyncHandler(Protocol[PayloadT_contra, ResultT_co]):
-    """A kind of task whose code blocks: it runs in a thread, beside the event loop.
+    """A kind of task whose code blocks: a plain `def __call__` runs in a thread, beside the event loop.
 
-    At its timeout, or when its task is cancelled, the thread is abandoned: its result is dropped.
+    At its timeout, or when its task is cancelled, the thread is abandoned: it runs on, and its result is dropped.
+    It has no transaction: what belongs into one is for an `async` handler.
     """
 
     kind: ClassVar[str]

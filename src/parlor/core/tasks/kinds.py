@@ -34,7 +34,9 @@ class Kinds:
     def of(
         cls, handlers: Sequence[AnyHandler], payloads: Payloads, limits: Mapping[str, int] | None = None
     ) -> "Kinds":
-        """Register handlers by their `kind`; `limits` says how many of one may run at once, before the handler's own.
+        """Register handlers by their `kind`.
+
+        `limits` says how many of a kind may run at once; it goes before the handler's own `concurrency`.
 
         Raises ValueError where two share a kind, or a limit stands for none.
         """
@@ -59,7 +61,7 @@ class Kinds:
         return self.payloads.check(kind, payload)
 
     def checked(self, order: Order) -> Order:
-        """Take the payload's secret fields apart; raises what `check` raises."""
+        """Answer the order with its payload checked and the secret fields apart; raises what `check` raises."""
         checked = self.check(order.kind, order.payload)
         return replace(order, payload=checked.payload, secrets=checked.secrets)
 

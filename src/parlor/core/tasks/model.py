@@ -122,7 +122,7 @@ class TaskError:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What somebody wants done: checked, not yet stored. `run_at` None is now; limits are per attempt."""
+    """What somebody wants done, not yet stored. `run_at` None is now; `timeout_s` is for each attempt."""
 
     kind: str
     payload: JsonObject

@@ -128,7 +128,7 @@ class Runs(Protocol):
     """Claims and their ends: each call is one transaction, each batch one statement."""
 
     async def claim(self, known: Sequence[TaskId], born: Sequence[Task]) -> list[Attempt]:
-        """Claim what is queued, and give birth to what no row is yet; leases start now.
+        """Claim what is queued, and give birth to what has no row yet; leases start now.
 
         What is ended, running or not yet due is not in the answer; nor is what is of a kind with a limit: it is
         held back from now on.

@@ -21,7 +21,10 @@ FINAL_KINDS = (Invalid, Forbidden, NotFound, Conflict)
 
 @dataclass(frozen=True, slots=True)
 class RunAttempt:
-    """Runs a claimed attempt to its end. A cancellation passes through: the lease is what decides then."""
+    """Runs a claimed attempt, and answers how it ended, whatever the handler raised.
+
+    A cancellation alone passes through: whoever cancelled (a lost lease, a cancelled task, a shutdown) has decided.
+    """
 
     kinds: Kinds
     threads: Threads

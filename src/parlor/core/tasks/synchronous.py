@@ -53,7 +53,7 @@ class FromThread:
 
 
 async def called(handler: AnyHandler, payload: object, context: Context, threads: Threads) -> object:
-    """Call a handler, of whichever sort it is."""
+    """Call a handler: an `async` one is awaited, a plain one has a thread."""
     if iscoroutinefunction(type(handler).__call__):
         return await cast("Handler[Any, Any]", handler)(payload, context)
     blocking = cast("SyncHandler[Any, Any]", handler)
