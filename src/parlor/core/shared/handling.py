@@ -18,8 +18,8 @@ class HandlerLog(Protocol):
     def warning(self, event: str, **fields: Any) -> Any: ...
 
 
-class Context(Protocol):
-    """The run that a handler is called in."""
+class Run(Protocol):
+    """What every handler may know of the run that it is called in."""
 
     @property
     def task_id(self) -> TaskId:
@@ -43,6 +43,10 @@ class Context(Protocol):
 
     @property
     def log(self) -> HandlerLog: ...
+
+
+class Context(Run, Protocol):
+    """The run of an `async` handler."""
 
     async def progress(self, current: int, total: int, message: str = "") -> None:
         """Show readers how far it is: `current` of `total`, in units of the handler's own.
@@ -78,29 +82,8 @@ class Handler(Protocol[PayloadT_contra, ResultT_co]):
     async def __call__(self, payload: PayloadT_contra, context: Context) -> ResultT_co: ...
 
 
-class ThreadContext(Protocol):
-    """The run that a synchronous handler is called in, in a thread of its own."""
-
-    @property
-    def task_id(self) -> TaskId: ...
-
-    @property
-    def attempt(self) -> int:
-        """1 for the first attempt; lost ones count."""
-        ...
-
-    @property
-    def requester(self) -> Actor:
-        """Who asked for the task."""
-        ...
-
-    @property
-    def traceparent(self) -> str | None:
-        """The trace of whoever asked for the task, if there is one."""
-        ...
-
-    @property
-    def log(self) -> HandlerLog: ...
+class ThreadContext(Run, Protocol):
+    """The run of a synchronous handler, in a thread of its own."""
 
     @property
     def abandoned(self) -> bool:
