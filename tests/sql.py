@@ -19,10 +19,16 @@ class Hints:
     """Counts what relays were told."""
 
     tasks: int = 0
+    replays: int = 0
+    queues: set[str] = field(default_factory=set)
     facts: int = 0
 
-    def tasks_due(self) -> None:
+    def tasks_due(self, *queues: str) -> None:
         self.tasks += 1
+        self.queues |= set(queues)
+
+    def replays_due(self) -> None:
+        self.replays += 1
 
     def facts_due(self) -> None:
         self.facts += 1

@@ -7,6 +7,7 @@ import pytest
 
 from parlor.core.shared.bus import (
     FACTS_DUE,
+    REPLAYS_DUE,
     TASKS_DUE,
     DueTask,
     Fact,
@@ -154,6 +155,20 @@ async def test_a_hint_wakes_the_relay(
     await eventually(lambda: not office.outboxes.tasks["default"] and not office.outboxes.facts.get(3))
 
 
+async def test_a_hint_that_names_its_queue_spares_the_question(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once: hints of one queue do not hide another, whose hint was lost."""
+    monkeypatch.setattr(module, "POLL_S", 3600)
+    office.relay.start()
+    await eventually(lambda: office.outboxes.rounds == 1)
+    office.outboxes.tasks |= {"default": 1, "high": 1}
+    office.feed.say(TASKS_DUE, b"default,another version's queue")
+    await eventually(lambda: office.outboxes.rounds >= 2)
+    assert office.outboxes.asked[0] == ("default", BATCH)
+    await eventually(lambda: not any(office.outboxes.tasks.values()))
+
+
 async def test_what_no_hint_told_of_is_found_by_the_poll(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,5 +260,5 @@ async def test_a_hint_wakes_the_relay_for_replays(office: Office, monkeypatch: p
     office.relay.start()
     await eventually(lambda: office.outboxes.replay_rounds)
     office.outboxes.replays["default"] = 1
-    office.feed.say(TASKS_DUE)
+    office.feed.say(REPLAYS_DUE)
     await eventually(lambda: not office.outboxes.replays["default"])

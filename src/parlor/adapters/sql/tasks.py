@@ -103,7 +103,7 @@ class SqlTasks:
     def __init__(self, work: TaskScope) -> None:
         self._work = work
         self.waiting: list[Task] = []
-        self.made_due = False
+        self.made_due: set[str] = set()
         self.told = False
 
     async def add(self, task: Task) -> None:
@@ -151,7 +151,8 @@ class SqlTasks:
         if version is None:
             raise Contended("tasks")
         task.version = version
-        self.made_due |= task.status is TaskStatus.QUEUED
+        if task.status is TaskStatus.QUEUED:
+            self.made_due.add(task.priority)
         self.told |= task.status.ended
 
     async def flush(self, session: PooledConnection) -> None:
@@ -173,7 +174,8 @@ class SqlTasks:
                 row["run_at"],
                 row["created_at"],
             )
-            self.made_due |= task.status is TaskStatus.QUEUED
+            if task.status is TaskStatus.QUEUED:
+                self.made_due.add(task.priority)
         return {TaskId(row["id"]) for row in rows}
 
 

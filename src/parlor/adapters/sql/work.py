@@ -39,7 +39,8 @@ class RolledBack(RuntimeError):
 class Hints(Protocol):
     """Tells relays that an outbox has something; coalesced, never blocks, may be lost."""
 
-    def tasks_due(self) -> None: ...
+    def tasks_due(self, *queues: str) -> None: ...
+    def replays_due(self) -> None: ...
     def facts_due(self) -> None: ...
 
 
@@ -156,8 +157,10 @@ class SqlWork:
             await self._database.release(session)
 
     async def _follow_up(self) -> None:
-        if self.tasks.made_due or self.letters.made_due:
-            self._hints.tasks_due()
+        if self.tasks.made_due:
+            self._hints.tasks_due(*self.tasks.made_due)
+        if self.letters.made_due:
+            self._hints.replays_due()
         if self._wrote_facts or self.tasks.told:
             self._hints.facts_due()
         for call in self._after:

@@ -9,8 +9,10 @@ from uuid import UUID
 
 from parlor.core.shared.ids import DeadLetterId, EventId, TaskId
 
-# The feed's channels for the hint that an outbox has something: writers speak, relays listen.
+# The feed's channels for the hint that an outbox has something: writers speak, relays listen. The hint of tasks names
+# their queues, with commas between them, where the writer knows them.
 TASKS_DUE = "outbox.tasks"
+REPLAYS_DUE = "outbox.replays"
 FACTS_DUE = "outbox.facts"
 
 # What a producer's message gains on its way: from the broker, and from us when it is refused.

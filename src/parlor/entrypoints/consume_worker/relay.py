@@ -7,9 +7,10 @@ from functools import partial
 
 import structlog
 
-from parlor.core.shared.bus import FACTS_DUE, TASKS_DUE, MessageBus, Outboxes
+from parlor.core.shared.bus import FACTS_DUE, REPLAYS_DUE, TASKS_DUE, MessageBus, Outboxes
 from parlor.core.shared.errors import Contended, ParlorError
 from parlor.core.shared.feed import Feed, set_within
+from parlor.core.tasks.model import Priority
 
 log = structlog.get_logger()
 
@@ -37,14 +38,17 @@ class Relay:
         self._outboxes = outboxes
         self._feed = feed
         self._room: dict[str, Room] = {}
+        self._named: set[str] = set()
+        self._was_named = False
         self._loops: list[asyncio.Task[None]] = []
         self._deaf: list[Callable[[], None]] = []
 
     def start(self) -> None:
         """Begin to listen and to publish."""
+        self._deaf.append(self._feed.listen(TASKS_DUE, self._hear_queues))
         rounds = (
             (TASKS_DUE, self._relay_tasks),
-            (TASKS_DUE, self._relay_replays),
+            (REPLAYS_DUE, self._relay_replays),
             (FACTS_DUE, self._relay_facts),
         )
         for channel, relay in rounds:
@@ -77,9 +81,18 @@ class Relay:
                 await set_within(due, POLL_S)
 
     async def _relay_tasks(self) -> bool:
-        """One round over the queues; answers whether another should follow at once."""
-        sent = [await self._relay_queue(queue) for queue in await self._outboxes.busy_queues()]
+        """One round over the queues that were named, else over all; answers whether another should follow at once.
+
+        Every second round at least is over all: hints of one queue do not hide another, whose hint was lost.
+        """
+        named = [queue for queue in Priority if queue in self._named and not self._was_named]
+        self._was_named = bool(named)
+        self._named.clear()
+        sent = [await self._relay_queue(queue) for queue in named or await self._outboxes.busy_queues()]
         return any(sent)
+
+    def _hear_queues(self, message: bytes) -> None:
+        self._named.update(message.decode(errors="replace").split(","))
 
     async def _relay_queue(self, queue: str) -> int:
         """Send what there is room for. How much that is, is asked after sending: nobody waits for the answer."""
