@@ -17,6 +17,9 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import httpx
 
+from parlor.adapters.rabbitmq import topology
+from parlor.adapters.rabbitmq.connection import visit
+from parlor.adapters.sql.schema import Schema
 from tests.databases import drop, execute
 from tests.waiting import eventually
 
@@ -35,6 +38,15 @@ class Process:
     @property
     def base(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    async def ready(self) -> bool:
+        """Whether it has what it needs; fails when it has ended."""
+        assert self.child.poll() is None, self.log.read_text()[-4000:]
+        async with httpx.AsyncClient(trust_env=False) as client:
+            try:
+                return bool((await client.get(f"{self.base}/readyz")).json()["status"] != "unready")
+            except httpx.TransportError:
+                return False
 
     def signal(self, number: signal.Signals) -> None:
         self.child.send_signal(number)
@@ -118,7 +130,7 @@ class Fleet:
             )
         process = Process(port, child, log)
         self.started.append(process)
-        await eventually(lambda: _ready(process), within=60)
+        await eventually(process.ready, within=60)
         return process
 
     def close(self) -> None:
@@ -137,28 +149,23 @@ class Fleet:
             await connection.close()
 
 
-async def _ready(process: Process) -> bool:
-    assert process.child.poll() is None, process.log.read_text()[-4000:]
-    async with httpx.AsyncClient(trust_env=False) as client:
-        try:
-            return bool((await client.get(f"{process.base}/readyz")).json()["status"] != "unready")
-        except httpx.TransportError:
-            return False
-
-
 @asynccontextmanager
 async def a_fleet(
-    postgres: str, redis: str, rabbitmq: str, folder: Path, **settings: str
+    postgres: str, redis: str, rabbitmq: str, folder: Path, *, template: str | None = None, **settings: str
 ) -> AsyncIterator[Fleet]:
-    """Give a migrated database with its topology; afterwards nothing of it is left."""
+    """Give a database, a copy of the template or else migrated, with its topology; afterwards nothing of it is left.
+
+    Both are made in this process: a command for each would take longer than most tests.
+    """
     name = f"fleet_{secrets.token_hex(6)}"
-    await execute(postgres, f"create database {name}")
+    await execute(postgres, f"create database {name}{'' if template is None else f' template {template}'}")
     parts = urlsplit(postgres)
     fleet = Fleet(urlunsplit(parts._replace(path=f"/{name}")), redis, rabbitmq, folder, settings=settings)
     try:
-        for command in ("migrate", "topology"):
-            done = await asyncio.to_thread(fleet.run, command)
-            assert done.returncode == 0, done.stderr
+        if template is None:
+            await Schema(fleet.database_url).upgrade()
+        async with visit(rabbitmq) as channel:
+            await topology.declare(channel, fleet.namespace)
         yield fleet
     finally:
         fleet.close()

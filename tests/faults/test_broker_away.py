@@ -14,6 +14,7 @@ from tests.faults.services import a_service, cards, enqueue, permit_http_request
 from tests.fleet import Fleet, a_fleet, signed_in
 from tests.servers.rabbitmq import RabbitMQ
 from tests.servers.session import shared_url
+from tests.waiting import eventually
 
 OUTAGE_S = 30.0 if RESULTS in os.environ else 0.0
 CUTS = 10
@@ -58,16 +59,19 @@ async def test_a_restarted_broker_loses_nothing(
 
 
 async def test_ten_cut_connections_dead_letter_nothing(
-    fleet: Fleet, broker: RabbitMQ, scored: Callable[[Fleet, str], Score]
+    fleet: Fleet, scored: Callable[[Fleet, str], Score]
 ) -> None:
-    async with a_service(lambda: random.uniform(0, 0.2)) as destination:
+    """Each cut returns what the worker holds, and the broker counts returns."""
+    score = scored(fleet, "RabbitMQ's connections cut ten times in a row")
+    async with a_service(lambda: random.uniform(0, 0.2)) as destination, a_gate(fleet.rabbitmq_url) as gate:
         await permit_http_requests(fleet, destination)
-        api, _ = await fleet.serve(), await fleet.worker()
-        score = scored(fleet, "RabbitMQ's connections cut ten times in a row")
+        fleet.settings["RABBITMQ_URL"] = gate.url
+        api, worker = await fleet.serve(), await fleet.worker()
         async with signed_in(api.base) as me:
             for _ in range(CUTS * rounds(2)):
                 score.sent += await enqueue(me, destination, 10)
-                await asyncio.to_thread(broker.close_connections)
+                await eventually(worker.ready)
+                gate.cut()
                 score.struck()
             assert (await score.settle()).clean
         assert await dead_letters(fleet) == 0

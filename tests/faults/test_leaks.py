@@ -21,7 +21,7 @@ from tests.fleet import Fleet, Process, a_fleet, signed_in
 from tests.servers import Postgres, RabbitMQ, Redis
 from tests.waiting import eventually
 
-CUTS = 8 if ROUNDS == 1 else 50  # `make test` and `make faults`
+CUTS = 5 if ROUNDS == 1 else 50  # `make test` and `make faults`
 TASKS_A_CUT = 5
 AT_ONCE = 30  # more than any pool has connections
 UNPOOLED = {"connections", "channels"}
