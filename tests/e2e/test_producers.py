@@ -134,11 +134,13 @@ async def tell(broker: Broker | Fleet, *events: tuple[int, UUID, bytes]) -> None
     """Publish ends of tasks in the place of a relay, as it would repeat them: number, subject and body."""
 
     def publish(channel: BlockingChannel) -> None:
+        channel.confirm_delivery()
         for sequence, subject, body in events:
             said = {"type": SUCCEEDED, "subject": str(subject), "sequence": f"{sequence:020}"}
             headers = {f"cloudEvents:{name}": value for name, value in said.items()}
             properties = pika.BasicProperties(headers=headers)
-            channel.basic_publish(f"{broker.namespace}.events", "tasks.task_succeeded", body, properties)
+            exchange = f"{broker.namespace}.events"
+            channel.basic_publish(exchange, "tasks.task_succeeded", body, properties, mandatory=True)
 
     await asyncio.to_thread(Foreign(broker.rabbitmq_url).do, publish)
 
