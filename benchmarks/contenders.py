@@ -1,7 +1,7 @@
 """Who takes part in the race: each has a worker process, a producer, and a place where its results are found."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks import apart
@@ -22,6 +22,7 @@ class Contender:
     table: str | None
     note: str = ""
     packages: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict[str, str], hash=False)
 
 
 BY_HAND = "aio-pika and asyncpg by hand"
@@ -38,7 +39,13 @@ PARLOR = Contender(
     producer=(*PYTHON, "benchmarks.enqueue"),
     queue=DEFAULT_QUEUE,
     table="tasks",
-    note="default settings; each order is a transaction, and the relay runs in the worker",
+    note="each order is a transaction, and the relay runs in the worker; default settings",
+)
+PARLOR_SHORT = replace(
+    PARLOR,
+    name="Parlor, set for short tasks",
+    note="the same with `PARLOR_PREFETCH=64,250,8`",
+    settings={"PARLOR_PREFETCH": "64,250,8"},
 )
 PARLOR_FOREIGN = Contender(
     "Parlor, foreign producer",
@@ -46,9 +53,10 @@ PARLOR_FOREIGN = Contender(
     producer=(*PYTHON, "benchmarks.publish", "parlor.tasks", "default"),
     queue=DEFAULT_QUEUE,
     table="tasks",
-    note="default settings; messages published to its exchange as to the floor's queue",
+    note="messages published to its exchange as to the floor's queue; `PARLOR_PREFETCH=64,250,8`",
+    settings=PARLOR_SHORT.settings,
 )
-OURS = (PARLOR, PARLOR_FOREIGN)
+OURS = (PARLOR, PARLOR_SHORT, PARLOR_FOREIGN)
 
 
 def _script(name: str) -> str:

@@ -110,7 +110,7 @@ async def _produce(yard: Yard, contender: Contender, count: int, *options: str) 
 
 @asynccontextmanager
 async def _working(yard: Yard, contender: Contender) -> AsyncIterator[Child]:
-    async with yard.stage.child(*contender.worker) as child:
+    async with yard.stage.child(*contender.worker, **contender.settings) as child:
         deadline = time.monotonic() + PATIENCE_S
         while not await yard.consumers(contender.queue):
             if child.process.poll() is not None or time.monotonic() > deadline:

@@ -108,13 +108,11 @@ class Stage:
         return replace(self, environment=self.environment | changed)
 
     @asynccontextmanager
-    async def child(self, *argv: str) -> AsyncIterator[Child]:
+    async def child(self, *argv: str, **settings: str) -> AsyncIterator[Child]:
         """Run a process as long as the context; its output goes to a file."""
         log = self._new_log()
-        child = Child(
-            children.spawn(argv, log=log, env=self.environment, at_our_death=signal.SIGKILL),
-            log,
-        )
+        environment = self.environment | settings
+        child = Child(children.spawn(argv, log=log, env=environment, at_our_death=signal.SIGKILL), log)
         try:
             yield child
         finally:
@@ -144,7 +142,7 @@ def a_stage() -> Iterator[Stage]:
     """Start all three servers, in a folder that leaves with them."""
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="parlor-benchmarks-"))
-        postgres, redis, rabbitmq = servers = Postgres(), Redis(), RabbitMQ()
+        postgres, redis, rabbitmq = servers = Postgres(durable=True), Redis(), RabbitMQ()
         for server in servers:
             stack.enter_context(closing(server))
         with ThreadPoolExecutor() as starting:

@@ -19,6 +19,9 @@ OPERATIONS = (OUTBOX, RELAY, FOREIGN, ENQUEUE)
 # The first tenth of what was published beforehand runs while a process is still warming up.
 WARM = 0.1
 
+# What operators are told to set for short tasks: the floor takes 100 messages at once, and the peers up to 128.
+FOR_SHORT_TASKS = {"PARLOR_PREFETCH": "64,250,8"}
+
 BY_HAND_PROCESS = (*PYTHON, "benchmarks.floor_consumer", FLOOR_QUEUE)
 
 Measure = Callable[[Yard, Plan], Awaitable[Measured]]
@@ -109,7 +112,7 @@ async def _enqueue(yard: Yard, plan: Plan) -> Measured:
 @asynccontextmanager
 async def a_worker(yard: Yard, *options: str) -> AsyncIterator[Child]:
     """Run a worker that is ready to consume."""
-    async with yard.stage.child(*PYTHON, "benchmarks.worker", *options) as child:
+    async with yard.stage.child(*PYTHON, "benchmarks.worker", *options, **FOR_SHORT_TASKS) as child:
         await child.says("worker_ready")
         await yard.consumed(DEFAULT_QUEUE)
         yield child

@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -16,8 +17,9 @@ from tests.servers.server import Program, Server
 from tests.servers.sources import Recipe, choose
 
 INSIDE = 5432
+DURABLE = {"max_connections": "300"}
 # No test pulls the plug of the machine. A killed server loses nothing by these.
-SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connections": "300"}
+SETTINGS = {**DURABLE, "fsync": "off", "full_page_writes": "off"}
 LOGIN = b"user\0parlor\0database\0parlor\0\0"
 
 
@@ -33,8 +35,9 @@ class Postgres(Server):
 
     _program: Database
 
-    def __init__(self) -> None:
-        super().__init__(choose(RECIPE))
+    def __init__(self, *, durable: bool = False) -> None:
+        """Make one; a durable one waits for the disk, as in production."""
+        super().__init__(choose(_recipe(DURABLE) if durable else RECIPE))
 
     @property
     def superuser_url(self) -> str:
@@ -45,10 +48,10 @@ class Postgres(Server):
 class LocalPostgres:
     """Programs of this machine or of the wheel."""
 
-    def __init__(self, programs: Path) -> None:
+    def __init__(self, programs: Path, settings: Mapping[str, str]) -> None:
         self.origin = str(programs)
         self._folder = temporary_folder("postgres")
-        self._postgres = EmbeddedPostgres(self._folder / "data", pg_bin=programs, settings=SETTINGS)
+        self._postgres = EmbeddedPostgres(self._folder / "data", pg_bin=programs, settings=settings)
 
     @property
     def url(self) -> str:
@@ -91,7 +94,7 @@ class PostgresContainer(Container):
         return self.url
 
 
-def _local() -> Database | None:
+def _local(settings: Mapping[str, str]) -> Database | None:
     chosen = os.environ.get("PARLOR_PG_BIN")
     try:
         found = binaries.find(
@@ -102,7 +105,7 @@ def _local() -> Database | None:
         )
     except NoPostgres:
         return None
-    return LocalPostgres(found.folder)
+    return LocalPostgres(found.folder, settings)
 
 
 def _container() -> Database:
@@ -122,4 +125,8 @@ def _is_ready(port: int) -> bool:
     return answers(port, hello, b"R")
 
 
-RECIPE: Recipe[Database] = Recipe("PostgreSQL", "TEST_DATABASE_URL", "postgresql", _local, _container)
+def _recipe(settings: Mapping[str, str]) -> Recipe[Database]:
+    return Recipe("PostgreSQL", "TEST_DATABASE_URL", "postgresql", partial(_local, settings), _container)
+
+
+RECIPE = _recipe(SETTINGS)
