@@ -256,7 +256,8 @@ class Container:
         except ValueError as error:
             raise BadSettings(f"PARLOR_KIND_LIMITS: {error}") from error
         self._register(Kinds, kinds)
-        self._register(AdmitForeign, AdmitForeign(kinds, producers_of(self.settings)))
+        admit = AdmitForeign(kinds, producers_of(self.settings), self.get(UnitOfWork[ScheduleWork]))
+        self._register(AdmitForeign, admit)
         self._register(RunAttempt, RunAttempt(kinds, DaemonThreads(THREADS), random.SystemRandom().random))
         return kinds
 

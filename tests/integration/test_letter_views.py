@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from parlor.adapters.sql import letters
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.letters import SqlLetterViews
 from parlor.core.shared.actor import PermissionMissing
@@ -160,3 +161,22 @@ async def test_old_letters_are_forgotten(sql: Sql, shown: SqlLetterViews) -> Non
     assert await sql.upkeep.forget_letters(timedelta(days=90)) == 0
     assert await listed_ids(shown, reason=None, replayed=True) == [new]
     assert await sql.value("select count(*) from replay_outbox") == 1
+
+
+async def test_a_page_is_shorter_where_the_bodies_are_large(
+    sql: Sql, shown: SqlLetterViews, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One letter at least, however large; and the pages together hold all."""
+    monkeypatch.setattr(letters, "_FIT", letters._FIT.replace(str(letters.PAGE_BYTES), "1000"))
+    sizes = [10, 5000, 600, 600, 600, 10]
+    dead = [NOON + timedelta(seconds=number) for number in range(len(sizes))]
+    ids = await kept(sql, *(a_letter(body=b"x" * size) for size in sizes))
+    for letter_id, moment in zip(ids, dead, strict=True):
+        await sql.execute("update dead_letters set dead_at = $2 where id = $1", letter_id, moment)
+    found: list[list[int]] = []
+    key: Key | None = None
+    while key or not found:
+        page = await shown.page(MANAGER, PageRequest(50, key), reason=None)
+        found.append([len(item["body"]) for item in json.loads(page.items)])
+        key = page.next_key
+    assert found == [[10, 600, 600], [600, 5000], [10]]

@@ -32,7 +32,7 @@ def sql(database: Database) -> Sql:
 
 @pytest.fixture
 def take(sql: Sql) -> TakeLetter:
-    return TakeLetter(admit=AdmitForeign(kinds_that(), Producers()), work=sql.work)
+    return TakeLetter(admit=AdmitForeign(kinds_that(), Producers(), sql.work), work=sql.work)
 
 
 @pytest.fixture
@@ -117,6 +117,15 @@ async def test_what_has_a_row_is_left_to_the_reaper(sql: Sql, take: TakeLetter) 
     await take(DeadLetter("", "", None, "low"), True, Delivery(str(task_id), ORDER, "low"))
     assert await sql.outbox() == []
     assert await sql.value("select count(*) from dead_letters") == 0
+
+
+async def test_what_the_broker_moved_and_can_be_read_is_listed_for_what_it_says(
+    sql: Sql, take: TakeLetter
+) -> None:
+    """Nothing is wrong with its delivery."""
+    body = b'{"kind": "films", "payload": {}}'
+    await take(DeadLetter("delivery_limit", "", None, "low"), True, Delivery(str(uuid4()), body, "low"))
+    assert await sql.value("select reason from dead_letters") == "unknown_kind"
 
 
 async def test_what_the_broker_moved_and_nobody_can_read_is_listed(sql: Sql, take: TakeLetter) -> None:

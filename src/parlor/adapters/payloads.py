@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from parlor.core.shared.errors import Flaw
-from parlor.core.shared.rules import Length, Pattern, Range, Secret
+from parlor.core.shared.rules import Length, Pattern, Range, Secret, WrongField
 from parlor.core.tasks.kinds import InvalidPayload
 from parlor.core.tasks.ports import AnyHandler, Checked
 from parlor.validation import flaws_of
@@ -81,6 +81,9 @@ def _validated(shape: _Shape, payload: Mapping[str, object]) -> tuple[BaseModel,
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         raise InvalidPayload(flaws=flaws_of(found, within=("body", "payload"))) from error
+    except WrongField as error:
+        flaw = Flaw(f"/payload/{error.field}", "invalid_payload", str(error))
+        raise InvalidPayload(flaws=[flaw]) from error
     except (TypeError, ValueError) as error:
         raise InvalidPayload(flaws=[Flaw("/payload", "invalid_payload", str(error))]) from error
 

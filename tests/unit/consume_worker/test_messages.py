@@ -83,7 +83,14 @@ def test_a_trace_that_is_none_is_ignored(trace: object) -> None:
 
 @pytest.mark.parametrize(
     "content_type",
-    [None, "", "application/json", "APPLICATION/JSON; charset=utf-8", "application/cloudevents+json"],
+    [
+        None,
+        "",
+        "image/svg+json",
+        "application/json",
+        "APPLICATION/JSON; charset=utf-8",
+        "application/cloudevents+json",
+    ],
 )
 def test_json_may_be_called_several_names(content_type: str | None) -> None:
     assert read_order(a_body(), content_type=content_type).id == ID

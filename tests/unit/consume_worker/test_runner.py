@@ -26,6 +26,7 @@ from parlor.entrypoints.consume_worker.runner import Runner
 from tests.builders import a_delivery, a_due_delivery, an_attempt
 from tests.fakes.running import FakeFeed, FakeInbox, FakeRuns, Log
 from tests.fakes.tasks import Act, Echo, Note, echo, kinds_that
+from tests.fakes.work import FakeDatabase
 from tests.waiting import eventually
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -53,7 +54,7 @@ class Worker:
         self.runner = Runner(
             inbox=self.inbox,
             runs=self.runs,
-            admit=AdmitForeign(kinds, Producers()),
+            admit=AdmitForeign(kinds, Producers(), FakeDatabase().work),
             run_attempt=RunAttempt(kinds, DaemonThreads(2), lambda: 0.5),
             feed=self.feed,
             slots=self.slots,

@@ -66,6 +66,7 @@ def test_each_operation_says_how_it_fails(document: dict[str, Any]) -> None:
         "400",
         "401",
         "403",
+        "404",
         "408",
         "409",
         "413",
@@ -87,6 +88,21 @@ def test_each_operation_says_how_it_fails(document: dict[str, Any]) -> None:
                 else "application/problem+json"
             )
             assert list(told["content"]) == [media]
+
+
+def test_each_answer_names_its_headers(document: dict[str, Any]) -> None:
+    named = {
+        (name, status): set(answer["headers"])
+        for name, operation in operations(document).items()
+        for status, answer in operation["responses"].items()
+    }
+    assert all("X-Request-ID" in headers for headers in named.values())
+    assert named["enqueue", "202"] == {"X-Request-ID", "ETag", "Location", "Idempotent-Replayed"}
+    assert named["enqueue_all", "202"] == {"X-Request-ID", "Idempotent-Replayed"}
+    assert named["get_task", "200"] == named["me", "200"] == {"X-Request-ID", "ETag"}
+    assert named["list_tasks", "200"] == {"X-Request-ID"}
+    assert "WWW-Authenticate" in named["me", "401"]
+    assert "Retry-After" in named["me", "503"]
 
 
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:

@@ -138,3 +138,21 @@ async def test_a_batch_holds_a_thousand_at_most(
     assert answer.status_code == 202
     answer = await ada.post(BATCH, json={"tasks": [0] * 1001})
     assert [flaw["pointer"] for flaw in answer.json()["errors"]] == ["/tasks"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "status"),
+    [
+        ({"content-encoding": "gzip"}, b"x", 415),
+        ({}, b"x" * 5000, 413),
+        ({"content-type": "text/plain"}, b"not looked at", 200),
+    ],
+    ids=["encoded", "too large", "of any type"],
+)
+async def test_a_body_that_a_command_has_no_use_for_is_read_all_the_same(
+    ada: AsyncClient, command: Command, headers: dict[str, str], body: bytes, status: int
+) -> None:
+    """So that one which is refused changes nothing."""
+    answer = await ada.post(f"{URL}/cancel", content=body, headers=headers)
+    assert answer.status_code == status
+    assert bool(command.asked) == (status == 200)

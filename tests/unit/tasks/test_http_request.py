@@ -8,7 +8,9 @@ from typing import Any, get_type_hints
 
 import pytest
 
+from parlor.adapters.payloads import PydanticPayloads
 from parlor.core.shared.clock import Clock
+from parlor.core.shared.errors import Invalid
 from parlor.core.shared.handling import Fail, Handler, Retry
 from parlor.core.shared.rules import Length, Secret
 from parlor.core.shared.tracing import onward, trace_id, well_formed
@@ -273,3 +275,19 @@ def test_two_requests_share_no_headers() -> None:
         "body",
         "json",
     ]
+
+
+@pytest.mark.parametrize(
+    ("payload", "pointer"),
+    [
+        ({"url": "http://u:p@example.org/"}, "/payload/url"),
+        ({"url": "http://example.org/", "headers": {"a b": "x"}}, "/payload/headers"),
+        ({"url": "http://example.org/", "headers": {"a": "x\ny"}}, "/payload/headers"),
+        ({"url": "http://example.org/", "body": "x", "json": 1}, "/payload"),
+    ],
+    ids=["the URL", "a header's name", "a header's value", "two fields together"],
+)
+def test_what_is_wrong_is_told_at_its_field(payload: dict[str, object], pointer: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        PydanticPayloads([a_handler()]).check("http_request", payload)
+    assert [flaw.pointer for flaw in refused.value.flaws] == [pointer]

@@ -40,13 +40,17 @@ _LETTER = json_object(
     | {name: moment(name) for name in ("dead_at", "replayed_at")}
 )
 _ONE = f"select {_LETTER}::text from dead_letters where id = $1"
-_PAGE = paged(
-    _LETTER,
-    "dead_at",
-    """dead_letters where ($1::timestamptz is null or (dead_at, id) < ($1, $2))
-                      and ($4::text is null or reason = $4)""",
-    "$3::int",
-)
+_ROWS = """dead_letters where ($1::timestamptz is null or (dead_at, id) < ($1, $2))
+                      and ($4::text is null or reason = $4)"""
+_PAGE = paged(_LETTER, "dead_at", _ROWS, "$3::int")
+# A message may be as large as the broker lets it: a page holds so many that the bodies before its last are within this.
+PAGE_BYTES = 8 * 1024 * 1024
+_FIT = f"""
+select count(*) from (
+    select sum(octet_length(body)) over (order by dead_at desc, id desc
+                                         rows between unbounded preceding and 1 preceding) as before
+      from (select * from {_ROWS} order by dead_at desc, id desc limit $3::int) newest) sized
+ where coalesce(before, 0) < {PAGE_BYTES}"""
 _IDS = """
 select id, dead_at from dead_letters
  where ($1::timestamptz is null or (dead_at, id) < ($1, $2)) and ($4::text is null or reason = $4)
@@ -123,10 +127,12 @@ class SqlLetterViews:
         return view.encode()
 
     async def page(self, viewer: Actor, page: PageRequest, *, reason: str | None) -> Page[bytes]:
-        """Read a page, newest first."""
+        """Read a page, newest first; shorter than asked for where the bodies are large."""
         viewer.must(MANAGE)
+        after = after_key(page.after)
         async with self._database.session() as session:
-            return page_of(await session.fetchrow(_PAGE, *after_key(page.after), page.limit, reason))
+            fit = await session.fetchval(_FIT, *after, page.limit, reason)
+            return page_of(await session.fetchrow(_PAGE, *after, max(1, fit), reason))
 
     async def ids(
         self, viewer: Actor, page: PageRequest, *, reason: str | None, replayed: bool

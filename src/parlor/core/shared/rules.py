@@ -26,6 +26,14 @@ class Pattern:
     regex: str
 
 
+class WrongField(ValueError):
+    """For a payload's `__post_init__`: what is wrong with one of its fields, never with the value in it."""
+
+    def __init__(self, field: str, detail: str) -> None:
+        super().__init__(detail)
+        self.field = field
+
+
 @dataclass(frozen=True, slots=True)
 class Secret:
     """A top-level field that is never shown again and is dropped from the row when the task ends."""

@@ -6,10 +6,12 @@ from uuid import UUID
 from parlor.core.shared.actor import ActorKind
 from parlor.core.shared.errors import Invalid
 from parlor.core.shared.ids import TaskId, UserId
+from parlor.core.shared.work import UnitOfWork
 from parlor.core.tasks.http_request import HttpRequestHandler
-from parlor.core.tasks.kinds import Kinds, UnknownKind
+from parlor.core.tasks.kinds import CREATE, Kinds, UnknownKind
 from parlor.core.tasks.model import Order, Requester, Task
 from parlor.core.tasks.reasons import Reason
+from parlor.core.tasks.schedules_ports import ScheduleWork
 
 
 class Refused(Exception):
@@ -23,7 +25,10 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Producers:
-    """What the broker's users may ask for: `kinds` None is every kind without a permission, and `http_request`."""
+    """What the broker's users may ask for: `kinds` None is every kind without a permission, and `http_request`.
+
+    Where they are `trusted`, they may speak for a user, and ask for what that user may.
+    """
 
     kinds: frozenset[str] | None = None
     trusted: bool = False
@@ -50,23 +55,36 @@ class AdmitForeign:
 
     kinds: Kinds
     producers: Producers
+    work: UnitOfWork[ScheduleWork]
 
-    def __call__(self, foreign: ForeignOrder) -> Task:
+    async def __call__(self, foreign: ForeignOrder) -> Task:
+        """Raises Refused."""
         order = foreign.order
-        self._admit(order.kind)
+        permission = self._permission(order.kind)
+        requester = self._requester(foreign)
+        if requester.user_id is not None:
+            await self._must_hold(requester.user_id, permission)
+        elif not self.producers.may(order.kind, permission):
+            raise Refused(Reason.FORBIDDEN_KIND, "Producers may not run this kind.")
         try:
             order = self.kinds.checked(order)
         except Invalid as error:
             raise Refused(Reason.INVALID_PAYLOAD, _told(error)) from error
-        return Task.ordered(foreign.id, order, self._requester(foreign))
+        return Task.ordered(foreign.id, order, requester)
 
-    def _admit(self, kind: str) -> None:
+    def _permission(self, kind: str) -> str | None:
         try:
-            permission = self.kinds.handler(kind).permission
+            return self.kinds.handler(kind).permission
         except UnknownKind as error:
             raise Refused(Reason.UNKNOWN_KIND, "No handler runs this kind.") from error
-        if not self.producers.may(kind, permission):
-            raise Refused(Reason.FORBIDDEN_KIND, "Producers may not run this kind.")
+
+    async def _must_hold(self, user_id: UserId, permission: str | None) -> None:
+        async with self.work() as work:
+            held = (await work.owners.permissions({user_id})).get(user_id)
+        if held is None:
+            raise Refused(Reason.FORBIDDEN_KIND, "requested_by is no active user.")
+        if not {CREATE, permission or CREATE} <= held:
+            raise Refused(Reason.FORBIDDEN_KIND, "The user in requested_by may not run this kind.")
 
     def _requester(self, foreign: ForeignOrder) -> Requester:
         if foreign.requested_by is None or not self.producers.trusted:

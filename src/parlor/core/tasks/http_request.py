@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from parlor.core.shared.clock import Clock
 from parlor.core.shared.handling import Context, Fail, Retry
 from parlor.core.shared.ids import TaskId
-from parlor.core.shared.rules import Length, Secret
+from parlor.core.shared.rules import Length, Secret, WrongField
 from parlor.core.shared.tracing import onward
 
 Method = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -65,14 +65,14 @@ class HttpRequest:
     json: Annotated[object, Secret()] = None
 
     def __post_init__(self) -> None:
-        """Raise ValueError, never with the value in it: headers and bodies are secrets."""
+        """Raise ValueError, and WrongField for one of them, never with the value: headers and bodies are secrets."""
         _check_url(self.url)
         for name, value in self.headers.items():
             _check_header(name, value)
         if self.body is not None and self.json is not None:
             raise ValueError("Give body or json, not both.")
         if self.body is not None and _SURROGATE.search(self.body):
-            raise ValueError("The body holds half a character.")
+            raise WrongField("body", "The body holds half a character.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,20 +184,20 @@ def _content(request: HttpRequest) -> tuple[bytes | None, str | None]:
 
 def _check_url(url: str) -> None:
     if _NOT_IN_A_URL.search(url):
-        raise ValueError("The URL holds a character that no URL has.")
+        raise WrongField("url", "The URL holds a character that no URL has.")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        raise ValueError("The URL cannot be read.") from None
+        raise WrongField("url", "The URL cannot be read.") from None
     if not parts.scheme or port == 0 or (parts.scheme in {"http", "https"} and not parts.hostname):
-        raise ValueError("The URL must be an absolute one.")
+        raise WrongField("url", "The URL must be an absolute one.")
     if "@" in parts.netloc:
-        raise ValueError("Credentials belong into a header, which is kept secret, not into the URL.")
+        raise WrongField("url", "Credentials belong into a header, which is kept secret, not into the URL.")
 
 
 def _check_header(name: str, value: str) -> None:
     if not _HEADER_NAME.fullmatch(name):
-        raise ValueError("A header's name holds a character that no name has.")
+        raise WrongField("headers", "A header's name holds a character that no name has.")
     if not _HEADER_VALUE.fullmatch(value):
-        raise ValueError("A header's value holds a line break or another control character.")
+        raise WrongField("headers", "A header's value holds a line break or another control character.")

@@ -9,6 +9,8 @@ from parlor.core.shared.handling import Limited
 from parlor.core.tasks.model import Order
 from parlor.core.tasks.ports import AnyHandler, Checked, Payloads
 
+CREATE = "tasks:create"
+
 
 class UnknownKind(Invalid):
     """There is no such kind of task."""
@@ -67,7 +69,7 @@ class Kinds:
 
     def admit(self, actor: Actor, kind: str) -> None:
         """Raise PermissionMissing unless the actor may enqueue tasks, and this kind."""
-        actor.must("tasks:create")
+        actor.must(CREATE)
         permission = self.handler(kind).permission
         if permission is not None:
             actor.must(permission)

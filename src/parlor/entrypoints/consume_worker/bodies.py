@@ -9,7 +9,7 @@ from parlor.core.tasks.reasons import Reason
 
 MAX_BODY_BYTES = 1024 * 1024
 MOST_NESTED = 64
-_JSON = re.compile(r"application/(?:json|[a-z0-9.+-]+\+json)\s*(?:;.*)?", re.IGNORECASE)
+_JSON = re.compile(r"(?:application/json|[a-z0-9.+-]+/[a-z0-9.+-]+\+json)\s*(?:;.*)?", re.IGNORECASE)
 # Half a character, or the escape of NUL (and not an escaped backslash before u0000).
 _UNSTORABLE = re.compile(r"[\ud800-\udfff]|(?<!\\)(?:\\\\)*\\u0000")
 

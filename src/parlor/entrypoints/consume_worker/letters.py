@@ -15,6 +15,9 @@ from parlor.entrypoints.consume_worker.messages import DueRow, admitted, read
 
 log = structlog.get_logger()
 
+# What was read, and refused for what it says; the other reasons are that it could not be read.
+JUDGED = frozenset({Reason.UNKNOWN_KIND, Reason.FORBIDDEN_KIND, Reason.INVALID_PAYLOAD})
+
 
 @dataclass(frozen=True, slots=True)
 class TakeLetter:
@@ -35,14 +38,13 @@ class TakeLetter:
             said = read(delivery)
             await self._take_anew(said)
         except Refused as refused:
-            await KeepDeadLetter(self.work)(
-                replace(letter, reason=Reason.DELIVERY_LIMIT, detail=refused.detail)
-            )
+            reason = refused.reason if refused.reason in JUDGED else Reason.DELIVERY_LIMIT
+            await KeepDeadLetter(self.work)(replace(letter, reason=reason, detail=refused.detail))
 
     async def _take_anew(self, said: DueRow | ForeignOrder) -> None:
         if isinstance(said, DueRow):
             return  # its row, if it still has one, is the reaper's
-        task = admitted(said, self.admit)
+        task = await admitted(said, self.admit)
         async with self.work() as work:
             if await work.letters.has_row(task.id):
                 return

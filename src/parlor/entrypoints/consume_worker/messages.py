@@ -79,9 +79,9 @@ def read(delivery: Delivery) -> DueRow | ForeignOrder:
     return ForeignOrder(TaskId(task_id), order, message.requested_by)
 
 
-def admitted(said: ForeignOrder, admit: AdmitForeign) -> Task:
+async def admitted(said: ForeignOrder, admit: AdmitForeign) -> Task:
     """Make the task that an order asks for; raises Refused. That a producer named a user in vain is logged."""
-    task = admit(said)
+    task = await admit(said)
     if said.requested_by is not None and task.requested_by.user_id is None:
         log.warning("requested_by_dropped", task_id=str(task.id), kind=task.kind)
     return task

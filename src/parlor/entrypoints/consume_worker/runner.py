@@ -14,7 +14,7 @@ from parlor.core.shared.feed import Feed, set_within
 from parlor.core.shared.ids import TaskId
 from parlor.core.shared.tracing import of_trace
 from parlor.core.tasks.cancelling import CANCELLED_CHANNEL, read_cancelled
-from parlor.core.tasks.foreign import AdmitForeign, Refused
+from parlor.core.tasks.foreign import AdmitForeign, ForeignOrder, Refused
 from parlor.core.tasks.model import LONG_S, Attempt, Succeeded, Task
 from parlor.core.tasks.ports import Runs
 from parlor.core.tasks.reasons import Reason
@@ -182,7 +182,7 @@ class Runner:
         for delivery in deliveries:
             try:
                 said = read(delivery)
-                task = None if isinstance(said, DueRow) else admitted(said, self._admit)
+                task = None if isinstance(said, DueRow) else await self._admitted(said)
             except Refused as refused:
                 await patiently(partial(self._inbox.refuse, delivery, refused.reason, refused.detail))
                 continue
@@ -194,6 +194,9 @@ class Runner:
             if task is not None:
                 born.append(task)
         await self._claim(known, born, spare)
+
+    async def _admitted(self, said: ForeignOrder) -> Task:
+        return await patiently(partial(admitted, said, self._admit))
 
     async def _claim(
         self, known: dict[TaskId, Delivery], born: Sequence[Task], spare: list[Delivery]

@@ -56,10 +56,15 @@ async def read_body(receive: Receive) -> bytes:
             return b"".join(chunks) if len(chunks) > 1 else chunks[0]
 
 
-def must_be_json(call: Call) -> None:
-    """Raise UnsupportedMediaType unless the headers say JSON in UTF-8, as it is."""
+def must_be_plain(call: Call) -> None:
+    """Raise UnsupportedMediaType where the headers name an encoding."""
     if b"content-encoding" in call.headers:
         raise UnsupportedMediaType
+
+
+def must_be_json(call: Call) -> None:
+    """Raise UnsupportedMediaType unless the headers say JSON in UTF-8, as it is."""
+    must_be_plain(call)
     media, _, parameters = call.headers.get(b"content-type", b"").lower().partition(b";")
     if media.strip() != b"application/json" or not _utf8(parameters):
         raise UnsupportedMediaType

@@ -12,6 +12,7 @@ from parlor.core.identity.model import InvalidToken
 from parlor.core.identity.tickets import InvalidTicket
 from parlor.core.shared.actor import PermissionMissing
 from parlor.core.shared.errors import DatabaseAway, Invalid, NotFound, ParlorError, Unauthenticated
+from parlor.entrypoints.http.answer_headers import add_headers, repeatable
 from parlor.entrypoints.http.auth import AmbiguousCredentials
 from parlor.entrypoints.http.errors import (
     PROBLEM,
@@ -34,7 +35,8 @@ WORDS = {PUBLIC: "anybody", SIGNED_IN: "anybody signed in", OWN: "the one whom i
 
 ALWAYS: Kinds = (InternalError, DatabaseAway)
 CLOSED: Kinds = (Unauthenticated, InvalidToken, AmbiguousCredentials)
-WITH_BODY: Kinds = (InvalidJson, BodyTooLarge, UnsupportedMediaType, RequestTimeout)
+SENDING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+MAY_HAVE_BODY: Kinds = (BodyTooLarge, UnsupportedMediaType, RequestTimeout)
 SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "For people."},
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "For services."},
@@ -76,7 +78,9 @@ def describe(app: FastAPI) -> dict[str, Any]:
     for route in app.routes:
         if isinstance(route, Route) and route.include_in_schema:
             for method in route.methods or ():
-                _complete(document["paths"][route.path_format][method.lower()], route)
+                operation = document["paths"][route.path_format][method.lower()]
+                _complete(operation, route)
+                add_headers(operation, schemas)
     return document
 
 
@@ -106,12 +110,16 @@ def _problems(operation: dict[str, Any], route: Route, permission: str) -> dict[
         kinds.append(InvalidTicket)
     if permission not in WORDS:
         kinds.append(PermissionMissing)
+    if SENDING & (route.methods or set()):
+        kinds += MAY_HAVE_BODY
     if route.body_field is not None:
-        kinds += [*WITH_BODY, Invalid]
+        kinds += [InvalidJson, Invalid]
     if route.param_convertors:
         kinds.append(NotFound)
     if "parameters" in operation:
         kinds.append(Invalid)
+    if repeatable(operation):
+        kinds.append(NotFound)  # what the first request made may be gone by now
     return _by_status([*_told(kinds), *operation.pop("x-problems", ())])
 
 

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from parlor.entrypoints.http.auth import admit, asks_who, identify, takes_tickets
 from parlor.entrypoints.http.binding import Binding, takes_json
-from parlor.entrypoints.http.body import must_be_json, read_body
+from parlor.entrypoints.http.body import must_be_json, must_be_plain, read_body
 from parlor.entrypoints.http.call import Call, call_of
 from parlor.entrypoints.http.strict_json import read_json
 
@@ -91,7 +91,11 @@ def _direct(
         call = call_of(scope)
         if entrance is not None:
             await entrance(call, scope)
-        sent = None if binding.body is None else await _json(call, receive)
+        if binding.body is not None:
+            sent = await _json(call, receive)
+        else:
+            sent = None
+            await _pass_over(call, receive)
         answer = await endpoint(**binding.arguments(call, scope, receive, sent))
         await answer(scope, receive, send)
 
@@ -113,6 +117,13 @@ def _with_json(handle: Handle) -> Handle:
         return await handle(ReadRequest(request, call.raw_body, value))
 
     return with_json
+
+
+async def _pass_over(call: Call, receive: Receive) -> None:
+    """Read a body that the route has no use for, all of it: what is too large or broken off is refused."""
+    if call.has_body:
+        must_be_plain(call)
+        await read_body(receive)
 
 
 async def _json(call: Call, receive: Receive) -> Any:
