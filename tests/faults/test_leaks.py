@@ -22,6 +22,7 @@ from tests.servers import Postgres, RabbitMQ, Redis
 from tests.waiting import eventually
 
 CUTS = 5 if ROUNDS == 1 else 50  # `make test` and `make faults`
+RESTARTS = 2 if ROUNDS == 1 else 50
 TASKS_A_CUT = 5
 AT_ONCE = 30  # more than any pool has connections
 UNPOOLED = {"connections", "channels"}
@@ -60,16 +61,37 @@ async def gates(fleet: Fleet) -> AsyncIterator[Gates]:
 async def test_a_process_holds_as_much_after_many_cuts_as_before(
     fleet: Fleet, gates: Gates, broker: RabbitMQ, server: str, scored: Callable[[Fleet, str], Score]
 ) -> None:
-    fleet.settings["PARLOR_DATABASE_POOL"] = "2"
     gate: Gate = getattr(gates, server)
-    api, worker = await fleet.serve(), await fleet.worker()
+
+    async def cut() -> None:
+        gate.cut()
+
     score = scored(fleet, f"the connections to {server} cut again and again")
+    await holds_no_more(fleet, broker, score, cut, times=CUTS)
+
+
+async def test_a_process_holds_as_much_after_many_restarts_of_the_broker_as_before(
+    fleet: Fleet, broker: RabbitMQ, scored: Callable[[Fleet, str], Score]
+) -> None:
+    async def restart() -> None:
+        await asyncio.to_thread(broker.restart)
+
+    score = scored(fleet, "RabbitMQ restarted again and again")
+    await holds_no_more(fleet, broker, score, restart, times=RESTARTS)
+
+
+async def holds_no_more(
+    fleet: Fleet, broker: RabbitMQ, score: Score, strike: Callable[[], Awaitable[None]], *, times: int
+) -> None:
+    """Strike under load, so many times; then all has ended once, and nothing is held that was not before."""
+    fleet.settings["PARLOR_DATABASE_POOL"] = "2"
+    api, worker = await fleet.serve(), await fleet.worker()
     async with signed_in(api.base) as me:
         score.sent += await pools_filled(me)
         await eventually(lambda: is_idle(fleet))
         before = await holdings(fleet, broker, api, worker)
-        for _ in range(CUTS):
-            gate.cut()
+        for _ in range(times):
+            await strike()
             score.struck()
             score.sent += await order_cards(me, TASKS_A_CUT)
         assert (await score.settle()).clean

@@ -25,7 +25,10 @@ class Reason(StrEnum):
     MISSING_ID = "missing_id", "no id, so it cannot be told from its own repetition"
     ID_MISMATCH = "id_mismatch", "`message_id`, `cloudEvents:id` and the body's `id` do not agree"
     TOO_LARGE = "too_large", "the body is over 1 MiB"
-    FORBIDDEN_KIND = "forbidden_kind", "producers, or the user whom a trusted one names, may not run this kind"
+    FORBIDDEN_KIND = (
+        "forbidden_kind",
+        "producers, or the user whom a trusted one names, may not run this kind",
+    )
     DELIVERY_LIMIT = (
         "delivery_limit",
         "the broker gave it up after 20 returns, or at its `expiration`, and what it says could not be read",
