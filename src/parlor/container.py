@@ -2,18 +2,15 @@
 
 import random
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
-from typing import Any, ParamSpec, TypeVar, cast
-
-import punq
 
 from parlor.adapters.caching.principals import CachedPrincipals
 from parlor.adapters.caching.users import TTL_S, CachedUserChanges, CachedUsers
 from parlor.adapters.cron import CronsimLines
-from parlor.adapters.health import Step, asked, nothing, step
+from parlor.adapters.health import nothing, step
 from parlor.adapters.hints import FeedHints
 from parlor.adapters.http.caller import GuardedCaller
 from parlor.adapters.http.generator import HttpCardGenerator
@@ -21,7 +18,6 @@ from parlor.adapters.http.guard import AllowList
 from parlor.adapters.memory.bus import MemoryBus
 from parlor.adapters.memory.cache import MemoryCache
 from parlor.adapters.memory.feed import MemoryFeed
-from parlor.adapters.observed import observed
 from parlor.adapters.payloads import PydanticPayloads
 from parlor.adapters.rabbitmq.connection import Link
 from parlor.adapters.rabbitmq.consumer import RabbitInbox
@@ -47,6 +43,7 @@ from parlor.adapters.sql.upkeep import SqlUpkeep
 from parlor.adapters.sql.views import SqlTaskViews
 from parlor.adapters.sql.work import Reactions, SqlWork
 from parlor.adapters.threads import DaemonThreads
+from parlor.assembly import Assembly
 from parlor.config import BadSettings, Settings
 from parlor.core.games.deck import DECK
 from parlor.core.games.handlers import TruthOrDareHandler
@@ -66,7 +63,6 @@ from parlor.core.shared.bus import Inbox, MessageBus, Outboxes
 from parlor.core.shared.caching import Cache
 from parlor.core.shared.clock import Clock, system_clock
 from parlor.core.shared.feed import Feed
-from parlor.core.shared.health import Part
 from parlor.core.shared.work import UnitOfWork
 from parlor.core.tasks.foreign import AdmitForeign, Producers
 from parlor.core.tasks.http_request import HttpRequestHandler
@@ -79,9 +75,6 @@ from parlor.core.tasks.schedules_ports import CronLines, ScheduleViews, Schedule
 from parlor.core.tasks.waiting import Ends, FeedEnds
 from parlor.core.tasks.watching import FeedMoves, Moves, TaskSights
 
-P = ParamSpec("P")
-R = TypeVar("R")
-T = TypeVar("T")
 AUDIENCE = "parlor"
 EMBEDDED_TTL_S = 1.0
 THREADS = 32
@@ -105,58 +98,18 @@ class Role(StrEnum):
     WORKER = "worker"
 
 
-class Container:
+class Container(Assembly):
     """Everything that a process is made of, between `start` and `close`."""
 
     def __init__(
         self, settings: Settings, *, mode: Mode, role: Role = Role.API, handlers: Sequence[AnyHandler] = ()
     ) -> None:
+        super().__init__()
         self.settings = settings
         self.mode = mode
         self.role = role
         self._more_handlers = handlers
-        self._ports = punq.Container()
-        self._steps: list[tuple[Step, Step]] = []
-        self._checks: dict[str, tuple[bool, Step]] = {}
         self._wire()
-
-    def get(self, port: type[T]) -> T:
-        """Answer the adapter behind a port; raises punq.MissingDependencyError."""
-        found: T = self._ports.resolve(port)
-        return found
-
-    def build(self, cls: Callable[..., T]) -> T:
-        """Make an instance with its ports; a missing one stops the boot."""
-        made: T = self._ports.instantiate(cast("type[T]", cls))
-        return made
-
-    def command(self, use_case: Callable[..., Callable[P, Awaitable[R]]]) -> Callable[P, Awaitable[R]]:
-        """Make a use case: logged once a call, and run again when the database prefers another."""
-        return observed(use_case.__name__, self.build(use_case))
-
-    async def start(self) -> None:
-        """Open what must be open; a server that is away is waited for in the background."""
-        for opened, (begin, _) in enumerate(self._steps):
-            try:
-                await begin()
-            except BaseException:
-                await self._end(self._steps[:opened])
-                raise
-
-    async def close(self) -> None:
-        """Close everything, the last first."""
-        await self._end(self._steps)
-
-    async def parts(self) -> Mapping[str, Part]:
-        """Ask each part how it is. Never raises."""
-        return {
-            name: await asked(needed=needed, check=check) for name, (needed, check) in self._checks.items()
-        }
-
-    @staticmethod
-    async def _end(steps: list[tuple[Step, Step]]) -> None:
-        for _, end in reversed(steps):
-            await end()
 
     def _wire(self) -> None:
         add = self._register
@@ -196,9 +149,6 @@ class Container:
         add(ScheduleViews, SqlScheduleViews(database))
         add(CronLines, CronsimLines())
         self._wire_bus()
-
-    def _register(self, port: Any, adapter: object) -> None:
-        self._ports.register(port, instance=adapter)
 
     def _wire_database(self) -> Database:
         settings = self.settings
