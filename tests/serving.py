@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import uvicorn
 
-from parlor.container import Container, Mode, make_container
+from parlor.container import Container, make_container
 from parlor.entrypoints.http.app import make_app
 from parlor.entrypoints.http.server import bind, make_server, serve_quietly
+from parlor.wiring.modes import Mode
 from tests.fakes.container import settings_for_tests
 from tests.waiting import PATIENCE_S, eventually
 

@@ -18,7 +18,7 @@ import pytest
 from parlor.adapters.payloads import PydanticPayloads
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.threads import DaemonThreads
-from parlor.container import Mode, make_container
+from parlor.container import make_container
 from parlor.core.identity.events import UserRegistered
 from parlor.core.shared.events import Event
 from parlor.core.shared.work import Work
@@ -27,6 +27,7 @@ from parlor.core.tasks.model import Attempt, Succeeded
 from parlor.core.tasks.ports import AnyHandler
 from parlor.core.tasks.running import RunAttempt
 from parlor.entrypoints.consume_worker.context import LeaseLost, RunContext
+from parlor.wiring.modes import Mode
 from tests.architecture.documents import blocks
 from tests.architecture.source import ROOT
 from tests.builders import a_task, a_user, an_attempt
@@ -44,7 +45,8 @@ UNIT_TEST = "tests/unit/games/test_postcards.py"
 MOST_LINES = 40
 LIST_KINDS = """
 from parlor.config import Settings
-from parlor.container import Mode, make_container
+from parlor.container import make_container
+from parlor.wiring.modes import Mode
 from parlor.core.tasks.kinds import Kinds
 
 settings = Settings(DATABASE_URL="postgresql://nowhere/at_all")

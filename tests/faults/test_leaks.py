@@ -12,8 +12,9 @@ import pytest
 from redis.asyncio import Redis as RedisClient
 
 from parlor.config import Settings
-from parlor.container import Mode, Role, make_container
+from parlor.container import make_container
 from parlor.entrypoints.consume_worker.main import running
+from parlor.wiring.modes import Mode, Role
 from tests.faults.gate import Gate, a_gate
 from tests.faults.score import ROUNDS, Score
 from tests.faults.services import cards, order_cards, pile_up

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from parlor.config import BadSettings, Settings
-from parlor.container import Container, Mode, make_container
+from parlor.container import Container, make_container
 from parlor.core.shared.health import Part
 from parlor.entrypoints.setup import check_topology
+from parlor.wiring.modes import Mode
 
 TOPOLOGY_S = 10.0
 REMEDIES = {

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from parlor.config import BadSettings, Settings
-from parlor.container import Container, Mode, make_container
+from parlor.container import Container, make_container
 from parlor.core.identity.use_cases import Register, ResetPassword
 from parlor.core.shared.errors import Invalid, ParlorError
 from parlor.entrypoints import check, dead_letters, logs
@@ -26,6 +26,7 @@ from parlor.entrypoints.embedded.postgres import EmbeddedPostgresError
 from parlor.entrypoints.http.app import make_app
 from parlor.entrypoints.http.server import bind, serve
 from parlor.entrypoints.setup import declare_topology, migrate
+from parlor.wiring.modes import Mode
 
 Command = Callable[[argparse.Namespace, Settings], int | None]
 T = TypeVar("T")

@@ -11,7 +11,7 @@ import structlog
 from fastapi import FastAPI
 
 from parlor.config import Settings
-from parlor.container import Container, Mode, Role, make_container
+from parlor.container import Container, make_container
 from parlor.core.shared.bus import Inbox, MessageBus, Outboxes
 from parlor.core.shared.feed import Feed
 from parlor.core.tasks.foreign import AdmitForeign
@@ -27,6 +27,7 @@ from parlor.entrypoints.http.errors import install_error_handlers
 from parlor.entrypoints.http.health import health_routes
 from parlor.entrypoints.http.middleware import Edge
 from parlor.entrypoints.http.server import bind, make_server, serve_quietly
+from parlor.wiring.modes import Mode, Role
 
 log = structlog.get_logger()
 

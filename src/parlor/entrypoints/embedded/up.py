@@ -11,7 +11,7 @@ import structlog
 from pydantic import SecretStr
 
 from parlor.config import DEVELOPMENT_SECRET, BadSettings, Settings
-from parlor.container import Container, Mode, Role, make_container
+from parlor.container import Container, make_container
 from parlor.core.identity.model import EmailTaken
 from parlor.core.identity.use_cases import Register
 from parlor.core.shared.bus import MessageBus
@@ -20,6 +20,7 @@ from parlor.entrypoints.consume_worker.main import running, told_to_stop, watch
 from parlor.entrypoints.embedded.postgres import AlreadyRunning, EmbeddedPostgres
 from parlor.entrypoints.http.app import make_app
 from parlor.entrypoints.http.server import make_server, serve_quietly
+from parlor.wiring.modes import Mode, Role
 
 log = structlog.get_logger()
 

@@ -22,6 +22,18 @@ class Assembly:
         self._steps: list[tuple[Step, Step]] = []
         self._checks: dict[str, tuple[bool, Step]] = {}
 
+    def add(self, port: Any, adapter: object) -> None:
+        """Put an adapter behind a port."""
+        self._ports.register(port, instance=adapter)
+
+    def opens(self, begin: Step, end: Step) -> None:
+        """Run one step at the start, in the order of these calls, and the other at the end, in the opposite one."""
+        self._steps.append((begin, end))
+
+    def checks(self, part: str, check: Step, *, needed: bool) -> None:
+        """Ask a part how it is by this, in place of what was said before; one that is needed makes us unready."""
+        self._checks[part] = (needed, check)
+
     def get(self, port: type[T]) -> T:
         """Answer the adapter behind a port; raises punq.MissingDependencyError."""
         found: T = self._ports.resolve(port)
@@ -59,6 +71,3 @@ class Assembly:
     async def _end(steps: list[tuple[Step, Step]]) -> None:
         for _, end in reversed(steps):
             await end()
-
-    def _register(self, port: Any, adapter: object) -> None:
-        self._ports.register(port, instance=adapter)

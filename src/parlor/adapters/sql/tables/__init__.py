@@ -1,0 +1,36 @@
+"""Every table of Parlor, as `migrations/` makes them; a test holds the two together."""
+
+from parlor.adapters.sql.tables.base import MOMENT, metadata
+from parlor.adapters.sql.tables.identity import refresh_tokens, roles, sessions, tickets, user_roles, users
+from parlor.adapters.sql.tables.outboxes import (
+    event_numbers,
+    event_outbox,
+    idempotency_keys,
+    outbox_failed,
+    replay_outbox,
+    task_outbox,
+)
+from parlor.adapters.sql.tables.tasks import LIVE, RANK, REQUESTER, dead_letters, schedules, tasks
+
+__all__ = [
+    "LIVE",
+    "MOMENT",
+    "RANK",
+    "REQUESTER",
+    "dead_letters",
+    "event_numbers",
+    "event_outbox",
+    "idempotency_keys",
+    "metadata",
+    "outbox_failed",
+    "refresh_tokens",
+    "replay_outbox",
+    "roles",
+    "schedules",
+    "sessions",
+    "task_outbox",
+    "tasks",
+    "tickets",
+    "user_roles",
+    "users",
+]

@@ -1,0 +1,91 @@
+"""Users, what they may do, and what keeps them signed in."""
+
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+
+from parlor.adapters.sql.tables.base import MOMENT, metadata
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("email", Text, nullable=False),
+    Column("email_key", Text, nullable=False),
+    Column("email_verified", Boolean, nullable=False),
+    Column("display_name", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("created_at", MOMENT, nullable=False),
+    Column("updated_at", MOMENT, nullable=False),
+    Column("version", Integer, nullable=False),
+    Index("uq_users_email_key", "email_key", unique=True),
+    CheckConstraint("status in ('active', 'disabled')", name="status"),
+)
+
+roles = Table(
+    "roles",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("description", Text, nullable=False, server_default=""),
+    Column("permissions", ARRAY(Text), nullable=False),
+)
+
+user_roles = Table(
+    "user_roles",
+    metadata,
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("role", Text, ForeignKey("roles.name"), primary_key=True),
+    Index("ix_user_roles_role", "role"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", MOMENT, nullable=False),
+    Column("last_used_at", MOMENT, nullable=False),
+    Column("expires_at", MOMENT, nullable=False),
+    Column("current", LargeBinary, nullable=False),
+    Column("parent", LargeBinary),
+    Column("rotated_at", MOMENT),
+    Column("ended_at", MOMENT),
+    Column("ip", Text),
+    Column("user_agent", Text),
+    Index("ix_sessions_live", "user_id", "created_at", postgresql_where=text("ended_at is null")),
+    Index("ix_sessions_user_id", "user_id"),
+)
+
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    Column("fingerprint", LargeBinary, primary_key=True),
+    Column("session_id", Uuid, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", MOMENT, nullable=False),
+    Index("ix_refresh_tokens_session_id", "session_id"),
+)
+
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("fingerprint", LargeBinary, primary_key=True),
+    Column("user_id", Uuid, nullable=False),
+    Column("session_id", Uuid, ForeignKey("sessions.id", ondelete="CASCADE"), nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("expires_at", MOMENT, nullable=False),
+    Index("ix_tickets_session_id", "session_id", "expires_at"),
+    Index("ix_tickets_expires_at", "expires_at"),
+)

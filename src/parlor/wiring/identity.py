@@ -1,0 +1,58 @@
+"""Identity: users through their cache, passwords and tokens."""
+
+from datetime import timedelta
+
+from parlor.adapters.caching.principals import CachedPrincipals
+from parlor.adapters.caching.users import TTL_S, CachedUserChanges, CachedUsers
+from parlor.adapters.health import nothing, step
+from parlor.adapters.security.common_passwords import ShippedCommonPasswords
+from parlor.adapters.security.passwords import BcryptHasher
+from parlor.adapters.security.tokens import DerivedRefreshTokens, JwtAccessTokens, RememberedTokens
+from parlor.adapters.sql.engine import Database
+from parlor.adapters.sql.identity import SqlDirectory
+from parlor.config import Settings
+from parlor.core.identity.hints import FeedUserHints, UserHints
+from parlor.core.identity.ports import (
+    AccessTokens,
+    Directory,
+    PasswordHasher,
+    Principals,
+    RefreshTokens,
+    UserChanges,
+)
+from parlor.core.identity.use_cases import GraceWindow, PasswordPolicy
+from parlor.core.shared.caching import Cache
+from parlor.core.shared.clock import system_clock
+from parlor.core.shared.feed import Feed
+from parlor.wiring.assembly import Assembly
+from parlor.wiring.modes import Mode
+
+AUDIENCE = "parlor"
+EMBEDDED_TTL_S = 1.0
+
+
+def wire_users(parts: Assembly, database: Database, mode: Mode) -> UserChanges:
+    """Put the caches in front of the users; answers whom every write must tell."""
+    cache, feed = parts.get(Cache), parts.get(Feed)
+    # Embedded, the command line is another process that cannot reach this one's cache: it forgets sooner.
+    ttl_s = EMBEDDED_TTL_S if mode is Mode.EMBEDDED else TTL_S
+    directory = CachedUsers(SqlDirectory(database), cache, ttl_s=ttl_s)
+    principals = CachedPrincipals(directory, feed)
+    parts.add(Directory, directory)
+    parts.add(Principals, principals)
+    parts.add(UserHints, FeedUserHints(feed))
+    return CachedUserChanges(cache, principals)
+
+
+def wire_identity(parts: Assembly, settings: Settings) -> None:
+    """Passwords in a pool of their own, tokens under the server's secrets."""
+    hasher = BcryptHasher(cost=settings.bcrypt_cost)
+    parts.opens(nothing, step(hasher.close))
+    parts.add(PasswordHasher, hasher)
+    parts.add(PasswordPolicy, PasswordPolicy(ShippedCommonPasswords()))
+    tokens = JwtAccessTokens(
+        settings.secrets, issuer=AUDIENCE, audience=AUDIENCE, clock=system_clock, ttl_s=settings.access_ttl_s
+    )
+    parts.add(AccessTokens, RememberedTokens(tokens, clock=system_clock))
+    parts.add(RefreshTokens, DerivedRefreshTokens(settings.secrets))
+    parts.add(GraceWindow, GraceWindow(timedelta(seconds=settings.refresh_grace_s)))

@@ -1,0 +1,59 @@
+"""The database, and what Redis does: on the servers, or in process."""
+
+from parlor.adapters.health import nothing
+from parlor.adapters.memory.cache import MemoryCache
+from parlor.adapters.memory.feed import MemoryFeed
+from parlor.adapters.redis.cache import RedisCache
+from parlor.adapters.redis.client import RedisLink
+from parlor.adapters.redis.feed import RedisFeed
+from parlor.adapters.sql.engine import Database
+from parlor.adapters.sql.schema import Schema
+from parlor.config import BadSettings, Settings
+from parlor.core.shared.caching import Cache
+from parlor.core.shared.feed import Feed
+from parlor.wiring.assembly import Assembly
+from parlor.wiring.modes import Mode, Role
+
+
+def wire_database(parts: Assembly, settings: Settings, role: Role) -> Database:
+    """Open it at the start, migrated first where that is asked for."""
+    if settings.database is None:
+        raise BadSettings("set DATABASE_URL first")
+    database = Database(settings.database, size=settings.database_pool, name=f"parlor {role}")
+    schema = Schema(settings.database)
+    if settings.migrate_on_start:
+        parts.opens(schema.upgrade, nothing)
+    parts.opens(database.open, database.close)
+    parts.checks("database", database.ping, needed=True)
+    parts.checks("migrations", lambda: schema.check(database), needed=True)
+    parts.add(Schema, schema)
+    parts.add(Database, database)
+    return database
+
+
+def wire_cache_and_feed(parts: Assembly, settings: Settings, mode: Mode) -> None:
+    """Choose where what processes tell each other goes."""
+    if mode is Mode.EMBEDDED:
+        _wire_memory(parts)
+    else:
+        _wire_redis(parts, settings)
+
+
+def _wire_memory(parts: Assembly) -> None:
+    parts.add(Cache, MemoryCache())
+    parts.add(Feed, MemoryFeed())
+    parts.checks("redis", nothing, needed=False)
+
+
+def _wire_redis(parts: Assembly, settings: Settings) -> None:
+    if settings.redis is None:
+        raise BadSettings("set REDIS_URL first")
+    link = RedisLink(settings.redis)
+    feed = RedisFeed(link, namespace=settings.namespace)
+    cache = RedisCache(link, namespace=settings.namespace)
+    parts.add(Cache, cache)
+    parts.add(Feed, feed)
+    parts.opens(nothing, link.close)
+    parts.opens(nothing, cache.close)
+    parts.opens(feed.start, feed.close)
+    parts.checks("redis", link.ping, needed=False)
