@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     refresh_grace_s: int = Field(20, alias="PARLOR_REFRESH_GRACE_S", ge=0, le=120)
     bcrypt_cost: int = Field(12, alias="PARLOR_BCRYPT_COST", ge=4, le=16)
 
+    throttle_scale: float = Field(1.0, alias="PARLOR_THROTTLE_SCALE", gt=0, le=1_000_000, allow_inf_nan=False)
+
     max_body_bytes: int = Field(1_048_576, alias="PARLOR_MAX_BODY_BYTES", ge=1024)
     header_timeout_s: float = Field(10, alias="PARLOR_HEADER_TIMEOUT_S", gt=0)
     database_pool: int = Field(10, alias="PARLOR_DATABASE_POOL", ge=2, le=200)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from parlor.core.identity.history import LoginEntry
 from parlor.core.identity.model import MAX_SESSIONS, EmailTaken, InvalidToken, Session, User
 from parlor.core.identity.ports import Claims, FreshToken, Snapshot
 from parlor.core.identity.tickets import MAX_TICKETS, Ticket
@@ -24,6 +25,7 @@ class IdentityStore:
     sessions: dict[SessionId, Session] = field(default_factory=dict)
     families: dict[bytes, SessionId] = field(default_factory=dict)
     tickets: dict[bytes, Ticket] = field(default_factory=dict)
+    logins: list[LoginEntry] = field(default_factory=list)
 
 
 class FakeUsers:
@@ -93,6 +95,16 @@ class FakeSessions:
     def _live(self, user: User) -> list[Session]:
         sessions = self._store.sessions.values()
         return [one for one in sessions if one.user_id == user.id and one.ended_at is None]
+
+
+class FakeHistory:
+    """Port History."""
+
+    def __init__(self, store: IdentityStore) -> None:
+        self._store = store
+
+    async def add(self, entry: LoginEntry) -> None:
+        self._store.logins.append(entry)
 
 
 class FakeTickets:

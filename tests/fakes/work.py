@@ -19,7 +19,7 @@ from parlor.core.shared.tracing import current_trace
 from parlor.core.shared.work import Earlier, OnceKey, Reaction
 from parlor.core.tasks.model import TaskStatus
 from tests.fakes.clock import FakeClock
-from tests.fakes.identity import FakeSessions, FakeTickets, FakeUsers, IdentityStore
+from tests.fakes.identity import FakeHistory, FakeSessions, FakeTickets, FakeUsers, IdentityStore
 from tests.fakes.schedules import FakeOwners, FakeSchedules, ScheduleStore
 from tests.fakes.tasks import FakeDeadLetters, FakeTasks, TaskStore
 
@@ -81,6 +81,7 @@ class FakeWork:
         self.store = store
         self.users = FakeUsers(store.identity)
         self.sessions = FakeSessions(store.identity)
+        self.history = FakeHistory(store.identity)
         self.tickets = FakeTickets(store.identity)
         self.tasks = FakeTasks(store.tasks, clock)
         self.letters = FakeDeadLetters(store.tasks, clock)

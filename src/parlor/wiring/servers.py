@@ -3,12 +3,14 @@
 from parlor.adapters.health import nothing
 from parlor.adapters.memory.cache import MemoryCache
 from parlor.adapters.memory.feed import MemoryFeed
+from parlor.adapters.memory.throttle import MemoryThrottle
 from parlor.adapters.redis.cache import RedisCache
 from parlor.adapters.redis.client import RedisLink
 from parlor.adapters.redis.feed import RedisFeed
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.schema import Schema
 from parlor.config import BadSettings, Settings
+from parlor.core.identity.throttling import Throttle
 from parlor.core.shared.caching import Cache
 from parlor.core.shared.feed import Feed
 from parlor.wiring.assembly import Assembly
@@ -29,6 +31,11 @@ def wire_database(parts: Assembly, settings: Settings, role: Role) -> Database:
     parts.add(Schema, schema)
     parts.add(Database, database)
     return database
+
+
+def wire_throttle(parts: Assembly, settings: Settings) -> None:
+    """Choose where tries are counted."""
+    parts.add(Throttle, MemoryThrottle(scale=settings.throttle_scale))
 
 
 def wire_cache_and_feed(parts: Assembly, settings: Settings, mode: Mode) -> None:

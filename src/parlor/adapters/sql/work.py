@@ -12,6 +12,7 @@ from parlor.adapters.sql import idempotency, outbox
 from parlor.adapters.sql.driver import PooledConnection
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.errors import translated, translating
+from parlor.adapters.sql.history import SqlHistory
 from parlor.adapters.sql.identity import SqlSessions, SqlUsers
 from parlor.adapters.sql.letters import SqlDeadLetters
 from parlor.adapters.sql.schedules import SqlOwners, SqlSchedules
@@ -64,6 +65,7 @@ class SqlWork:
         self._wrote_facts = False
         self.users = SqlUsers(self)
         self.sessions = SqlSessions(self)
+        self.history = SqlHistory(self)
         self.tickets = SqlTickets(self)
         self.tasks = SqlTasks(self)
         self.letters = SqlDeadLetters(self)

@@ -5,6 +5,7 @@ import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from ipaddress import ip_address, ip_network
 
 from parlor.core.shared.errors import Conflict, Flaw, Invalid, Unauthenticated
 from parlor.core.shared.ids import SessionId, UserId
@@ -111,6 +112,17 @@ class Client:
 
     ip: str | None = None
     user_agent: str | None = None
+
+    @property
+    def network(self) -> str:
+        """Whose doing it is: an IPv4 address, or the /64 that one holder of IPv6 addresses has; empty when unknown."""
+        try:
+            address = ip_address(self.ip or "")
+        except ValueError:
+            return ""
+        if address.version == 4:  # noqa: PLR2004 - IP's own number
+            return str(address)
+        return str(ip_network((address.packed, 64), strict=False))
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from parlor.core.identity.history import History
 from parlor.core.identity.model import Session, User, UserStatus
 from parlor.core.shared.ids import SessionId, UserId
 from parlor.core.shared.work import Work
@@ -101,6 +102,9 @@ class IdentityWork(Work, Protocol):
 
     @property
     def sessions(self) -> Sessions: ...
+
+    @property
+    def history(self) -> History: ...
 
 
 class Directory(Protocol):

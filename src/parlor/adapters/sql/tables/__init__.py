@@ -1,7 +1,15 @@
 """Every table of Parlor, as `migrations/` makes them; a test holds the two together."""
 
 from parlor.adapters.sql.tables.base import MOMENT, metadata
-from parlor.adapters.sql.tables.identity import refresh_tokens, roles, sessions, tickets, user_roles, users
+from parlor.adapters.sql.tables.identity import (
+    logins,
+    refresh_tokens,
+    roles,
+    sessions,
+    tickets,
+    user_roles,
+    users,
+)
 from parlor.adapters.sql.tables.outboxes import (
     event_numbers,
     event_outbox,
@@ -21,6 +29,7 @@ __all__ = [
     "event_numbers",
     "event_outbox",
     "idempotency_keys",
+    "logins",
     "metadata",
     "outbox_failed",
     "refresh_tokens",

@@ -69,6 +69,32 @@ sessions = Table(
     Index("ix_sessions_user_id", "user_id"),
 )
 
+logins = Table(
+    "logins",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), nullable=False),
+    Column("at", MOMENT, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("ip", Text),
+    Column("network", Text, nullable=False),
+    Column("user_agent", Text),
+    Column("session_id", Uuid),
+    Index("ix_logins_user_id", "user_id", "at", "id"),
+    Index("ix_logins_at", "at"),
+    Index("ix_logins_known", "user_id", "network", "at", postgresql_where=text("outcome = 'success'")),
+)
+# However hard somebody tries, an account is told once a minute that it was throttled. (The words are PostgreSQL's
+# own, so that Alembic finds the two equal.)
+Index(
+    "uq_logins_throttled",
+    logins.c.user_id,
+    text("date_trunc('minute'::text, (at AT TIME ZONE 'UTC'::text))"),
+    unique=True,
+    postgresql_where=text("outcome = 'throttled'"),
+)
+
 refresh_tokens = Table(
     "refresh_tokens",
     metadata,
