@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from benchmarks import apart, growth, http_api, login, machine, memory, race, tasks
+from benchmarks import apart, growth, http_api, identity, login, machine, memory, race, tasks
 from benchmarks.plan import FULL, QUICK, Plan
 from benchmarks.report import RESULTS, Report
 from benchmarks.stage import PARLOR, Stage, a_stage
@@ -22,6 +22,7 @@ PARTS = {
     "tasks": tasks.measure,
     "race": race.measure,
     "growth": growth.measure,
+    "identity": identity.measure,
     "memory": memory.measure,
 }
 

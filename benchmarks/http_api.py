@@ -48,6 +48,7 @@ class Api:
     child: Child
     user_id: UserId
     token: str
+    refresh_token: str
     visitor: str
 
     def get(self, path: str) -> str:
@@ -67,7 +68,7 @@ async def an_api(stage: Stage) -> AsyncIterator[Api]:
             user_id, account = await _register(client)
             pair = (await client.post("/auth/login", json=account)).raise_for_status().json()
             _, other = await _register(client)
-        yield Api(port, child, user_id, pair["access_token"], other["email"])
+        yield Api(port, child, user_id, pair["access_token"], pair["refresh_token"], other["email"])
 
 
 async def _register(client: httpx.AsyncClient) -> tuple[UserId, dict[str, str]]:

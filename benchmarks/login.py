@@ -1,23 +1,26 @@
-"""Logins beside bare bcrypt, and what a storm of them does to everybody else."""
+"""Logins beside bare bcrypt, what a storm of them does to everybody else, and refreshes."""
 
 import asyncio
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import bcrypt
 
-from benchmarks.http_api import PASSWORD, Api, an_api, told
+from benchmarks.http_api import BARE, PASSWORD, Api, a_floor, an_api, told
 from benchmarks.load import Job
 from benchmarks.loading import Loader, a_loader, request
 from benchmarks.machine import cores
 from benchmarks.plan import Plan
 from benchmarks.stage import Stage
 from benchmarks.table import Measured, Operation, Row
+from parlor.adapters.security.tokens import DerivedRefreshTokens
 
 COST = 12
 LOGIN = Operation("POST /auth/login", "bcrypt alone, all cores", "logins/s", 0.95)
 STORM = Operation("GET /users/me while many log in", "the same in calm", "p99 ms", 3, at_most=True)
+REFRESH = Operation("POST /auth/refresh, one connection", BARE, "requests/s")
 CALM_RATE, CALM_CONNECTIONS = 200.0, 8
 STORM_CONNECTIONS = 6
 OK_OR_BUSY = (200, 503)
@@ -26,14 +29,33 @@ STORM_BREWS_S = 0.3
 
 async def measure(stage: Stage, plan: Plan) -> list[Row]:
     """Take turns."""
-    login, storm = Row(LOGIN), Row(STORM)
-    async with an_api(stage) as api, a_loader(stage) as loader, a_loader(stage) as stormy:
+    login, storm, refresh = Row(LOGIN), Row(STORM), Row(REFRESH)
+    async with (
+        an_api(stage) as api,
+        a_floor(stage) as (floor_port, _),
+        a_loader(stage) as loader,
+        a_loader(stage) as stormy,
+    ):
+        chain = _chain(stage, api.refresh_token)
         for _ in range(plan.rounds):
             with login.failing():
                 login.add(await asyncio.to_thread(_bare, plan.logins), await _logins(loader, api, plan))
             with storm.failing():
                 storm.add(await _calm(loader, api, plan), await _under_storm(loader, stormy, api, plan))
-    return [login, storm]
+            with refresh.failing():
+                bare = Job(floor_port, [request("GET", "/")], connections=1, count=plan.refreshes)
+                rotations = [next(chain) for _ in range(plan.refreshes)]
+                ours = Job(api.port, rotations, connections=1, count=plan.refreshes)
+                refresh.add(told(await loader.run(bare)), told(await loader.run(ours)))
+    return [login, storm, refresh]
+
+
+def _chain(stage: Stage, token: str) -> Iterator[str]:
+    """Foretell every refresh token of a session by the server's secret, so that each answer need not be read."""
+    tokens = DerivedRefreshTokens(stage.settings.secrets)
+    while True:
+        yield request("POST", "/api/v1/auth/refresh", body={"refresh_token": token})
+        token = tokens.successor(token)
 
 
 def _bare(count: int) -> Measured:

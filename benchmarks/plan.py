@@ -15,6 +15,7 @@ class Plan:
     seeded: int
     logins: int
     storm_s: float
+    refreshes: int
     tasks: int
     race_tasks: int
     low_rate: int
@@ -36,6 +37,7 @@ FULL = Plan(
     seeded=1_000,
     logins=12,
     storm_s=3.0,
+    refreshes=500,
     tasks=5_000,
     race_tasks=4_000,
     low_rate=50,
@@ -56,6 +58,7 @@ QUICK = Plan(
     seeded=60,
     logins=4,
     storm_s=0.5,
+    refreshes=10,
     tasks=300,
     race_tasks=300,
     low_rate=50,

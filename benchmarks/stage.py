@@ -87,8 +87,8 @@ class Stage:
     @property
     def settings(self) -> Settings:
         """What a process of ours reads from this environment."""
-        names = ("DATABASE_URL", "REDIS_URL", "RABBITMQ_URL")
-        return Settings(_env_file=None, **{name: self.environment[name] for name in names})  # type: ignore[arg-type]  # pydantic-settings' own argument
+        ours = {name: value for name, value in self.environment.items() if name.startswith(OURS)}
+        return Settings(_env_file=None, **ours)  # type: ignore[arg-type]  # pydantic-settings' own argument
 
     @property
     def database(self) -> str:
@@ -104,8 +104,11 @@ class Stage:
 
     def with_database(self, name: str) -> "Stage":
         """Answer the same stage with another database of the same server."""
-        changed = {"DATABASE_URL": named(self.database, name)}
-        return replace(self, environment=self.environment | changed)
+        return self.set_to(DATABASE_URL=named(self.database, name))
+
+    def set_to(self, **settings: str) -> "Stage":
+        """Answer the same stage with other settings."""
+        return replace(self, environment=self.environment | settings)
 
     @asynccontextmanager
     async def child(self, *argv: str, **settings: str) -> AsyncIterator[Child]:

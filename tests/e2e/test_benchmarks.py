@@ -15,6 +15,7 @@ ROWS = {
     "GET a page of 50 tasks",
     "POST /auth/login",
     "GET /users/me while many log in",
+    "POST /auth/refresh, one connection",
     "tasks from the outbox, one process",
     "tasks from the outbox, relay apart",
     "tasks of foreign producers",
@@ -28,6 +29,9 @@ ROWS = {
     "enqueue with 1,000 ended tasks",
     "relay, claim and finish with 1,000 ended tasks",
     "list a page with 1,000 ended tasks",
+    "log in with 1,000 sessions and logins",
+    "refresh with 1,000 sessions and logins",
+    "read a user with 1,000 sessions and logins",
     "a worker's memory after 600 tasks",
 }
 
