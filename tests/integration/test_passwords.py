@@ -1,10 +1,12 @@
 """The password hasher under a storm of logins, beside a loop that has other things to do."""
 
 import asyncio
+import os
+from pathlib import Path
 
 import pytest
 
-from parlor.adapters.security.passwords import BcryptHasher
+from parlor.adapters.security.passwords import NICENESS, BcryptHasher
 from parlor.core.shared.errors import Busy
 from tests.waiting import eventually
 
@@ -54,6 +56,19 @@ async def test_the_loop_turns_while_passwords_are_hashed() -> None:
         await asyncio.sleep(0)
     assert turns > 100
     hasher.close()
+
+
+async def test_hashing_lets_every_other_thread_go_first() -> None:
+    hasher = BcryptHasher(cost=11, threads=1)
+    hashing = asyncio.create_task(hasher.hash("password"))
+    await eventually(lambda: NICENESS in niceness_of_threads())
+    assert os.getpriority(os.PRIO_PROCESS, 0) < NICENESS
+    await hashing
+    hasher.close()
+
+
+def niceness_of_threads() -> list[int]:
+    return [os.getpriority(os.PRIO_PROCESS, int(one.name)) for one in Path("/proc/self/task").iterdir()]
 
 
 async def test_after_its_close_what_waits_is_cancelled() -> None:
