@@ -25,9 +25,10 @@ PASSWORD = "Three-Blind-Mice-Ran"
 CLIENT = Client(ip="127.0.0.1", user_agent="benchmark")
 _USER = "('00000000-0000-7000-8000-' || lpad(to_hex({0}), 12, '0'))::uuid"
 _USERS = f"""
-insert into users (id, email, email_key, email_verified, display_name, password_hash, status, epoch,
+insert into users (id, email, email_key, search_key, email_verified, display_name, password_hash, status, epoch,
                    created_at, updated_at, version)
-select {_USER.format("number")}, number || '@example.org', number || '@example.org', false, 'Somebody', $2, 'active', 0,
+select {_USER.format("number")}, number || '@example.org', number || '@example.org',
+       E'\\n' || number || E'@example.org\\nsomebody', false, 'Somebody', $2, 'active', 0,
        now() - interval '300 days', now() - interval '300 days', 1
   from generate_series(0, $1::int - 1) as number"""
 _ROLES = "insert into user_roles (user_id, role) select id, 'user' from users"

@@ -48,6 +48,9 @@ class Changes:
         assert mark == "mark"
         self.heard.append(("changed", users))
 
+    async def roles_changed(self) -> None:
+        self.heard.append(("roles changed", ()))
+
 
 @dataclass(slots=True)
 class Sql:

@@ -37,6 +37,7 @@ def _named_numbers(value: object) -> object:
     return {name.strip(): number.strip() for name, _, number in pairs}
 
 
+ClaimNames = Annotated[tuple[Literal["roles"], ...], NoDecode, BeforeValidator(_words)]
 NamedNumbers = Annotated[dict[str, PositiveInt], NoDecode, BeforeValidator(_named_numbers)]
 OptionalText = Annotated[str | None, BeforeValidator(_empty_is_none)]
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_empty_is_none)]
@@ -69,6 +70,7 @@ class Settings(BaseSettings):
 
     access_ttl_s: int = Field(900, alias="PARLOR_ACCESS_TTL_S", ge=5, le=900)
     refresh_grace_s: int = Field(20, alias="PARLOR_REFRESH_GRACE_S", ge=0, le=120)
+    token_claims: ClaimNames = Field((), alias="PARLOR_TOKEN_CLAIMS")
     bcrypt_cost: int = Field(12, alias="PARLOR_BCRYPT_COST", ge=4, le=16)
 
     throttle_scale: float = Field(1.0, alias="PARLOR_THROTTLE_SCALE", gt=0, le=1_000_000, allow_inf_nan=False)

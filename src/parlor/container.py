@@ -26,6 +26,7 @@ from parlor.core.games.deck import DECK
 from parlor.core.games.handlers import TruthOrDareHandler
 from parlor.core.games.ports import CardGenerator
 from parlor.core.identity.ports import IdentityWork, UserChanges
+from parlor.core.identity.roles import OURS, Permissions, RoleWork
 from parlor.core.identity.tickets import TicketWork
 from parlor.core.shared.bus import Outboxes
 from parlor.core.shared.clock import Clock, system_clock
@@ -48,7 +49,7 @@ from parlor.wiring.servers import wire_cache_and_feed, wire_database, wire_throt
 THREADS = 32
 
 # Every context's view of the one unit of work.
-WORKS = (IdentityWork, TaskWork, ScheduleWork, TicketWork)
+WORKS = (IdentityWork, RoleWork, TaskWork, ScheduleWork, TicketWork)
 
 # Which contexts answer, in the same transaction, to another's facts: one line each.
 REACTIONS: Reactions = {}
@@ -109,6 +110,7 @@ class Container(Assembly):
             raise BadSettings(f"PARLOR_KIND_LIMITS: {error}") from error
         admit = AdmitForeign(kinds, producers_of(self.settings), self.get(UnitOfWork[ScheduleWork]))
         self.add(Kinds, kinds)
+        self.add(Permissions, Permissions(OURS | permissions_of(handlers)))
         self.add(AdmitForeign, admit)
         self.add(RunAttempt, RunAttempt(kinds, DaemonThreads(THREADS), random.SystemRandom().random))
         return kinds
@@ -139,6 +141,11 @@ def kinds_of(settings: Settings) -> Kinds:
     """The registry by itself, to be described: it opens nothing."""
     handlers = handlers_of(settings)
     return Kinds.of(handlers, PydanticPayloads(handlers))
+
+
+def permissions_of(handlers: Sequence[AnyHandler]) -> frozenset[str]:
+    """What kinds of tasks ask for beside `tasks:create`."""
+    return frozenset(handler.permission for handler in handlers if handler.permission is not None)
 
 
 def producers_of(settings: Settings) -> Producers:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
-from parlor.core.identity.ports import IdentityWork
+from parlor.core.identity.roles import RoleWork
 from parlor.core.identity.tickets import TicketWork
 from parlor.core.shared.bus import Replay
 from parlor.core.shared.events import Event
@@ -19,7 +19,7 @@ from tests.fakes.work import FakeDatabase
 from tests.sql import Sql
 
 
-class AnyWork(IdentityWork, ScheduleWork, TicketWork, Protocol):
+class AnyWork(RoleWork, ScheduleWork, TicketWork, Protocol):
     """A transaction with every context's repositories."""
 
 

@@ -1,7 +1,7 @@
 """The ports of identity in memory, and the makers of hashes and tokens in plain sight."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,11 +10,11 @@ from uuid import UUID
 from parlor.core.identity.history import LoginEntry
 from parlor.core.identity.model import MAX_SESSIONS, EmailTaken, InvalidToken, Session, User
 from parlor.core.identity.ports import Claims, FreshToken, Snapshot
+from parlor.core.identity.roles import Role
 from parlor.core.identity.tickets import MAX_TICKETS, Ticket
 from parlor.core.shared.errors import Contended, NotFound
 from parlor.core.shared.ids import SessionId, UserId
-
-PERMISSIONS = {"user": frozenset({"tasks:create"}), "admin": frozenset({"tasks:create", "users:manage"})}
+from tests.fakes.roles import built_in_roles
 
 
 @dataclass(slots=True)
@@ -22,6 +22,7 @@ class IdentityStore:
     """Rows by their keys; `families` is every token hash that a session ever had."""
 
     users: dict[UserId, User] = field(default_factory=dict)
+    roles: dict[str, Role] = field(default_factory=built_in_roles)
     sessions: dict[SessionId, Session] = field(default_factory=dict)
     families: dict[bytes, SessionId] = field(default_factory=dict)
     tickets: dict[bytes, Ticket] = field(default_factory=dict)
@@ -153,7 +154,7 @@ class FakeDirectory:
             email_verified=user.email_verified,
             display_name=user.display_name,
             roles=tuple(sorted(user.roles)),
-            permissions=frozenset().union(*(PERMISSIONS[role] for role in user.roles)),
+            permissions=frozenset().union(*(self._identity().roles[role].permissions for role in user.roles)),
             status=user.status,
             epoch=user.epoch,
             sessions=frozenset(one.id for one in mine if one.ended_at is None),
@@ -191,10 +192,20 @@ class FakeAccessTokens:
 
     life_s: int = 900
     issued: dict[str, Claims] = field(default_factory=dict)
+    told_roles: dict[str, frozenset[str]] = field(default_factory=dict)
 
-    def issue(self, user_id: UserId, session_id: SessionId, *, epoch: int, token_id: UUID) -> FreshToken:
+    def issue(
+        self,
+        user_id: UserId,
+        session_id: SessionId,
+        *,
+        epoch: int,
+        token_id: UUID,
+        roles: Collection[str] = (),
+    ) -> FreshToken:
         token = f"access-{token_id}"
         self.issued[token] = Claims(user_id, session_id, epoch, expires_at=0.0)
+        self.told_roles[token] = frozenset(roles)
         return FreshToken(token, self.life_s)
 
     def verify(self, token: str) -> Claims:

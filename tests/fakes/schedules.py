@@ -9,7 +9,7 @@ from parlor.core.identity.model import UserStatus
 from parlor.core.shared.errors import Contended, NotFound
 from parlor.core.shared.ids import ScheduleId, UserId
 from parlor.core.tasks.schedules import MAX_SCHEDULES, Schedule, TooManySchedules
-from tests.fakes.identity import PERMISSIONS, IdentityStore
+from tests.fakes.identity import IdentityStore
 
 FIRED = ("enabled", "next_run_at", "last_run_at", "last_task_id")
 
@@ -72,7 +72,7 @@ class FakeOwners:
     async def permissions(self, owner_ids: Collection[UserId]) -> Mapping[UserId, frozenset[str]]:
         found = (self._store.users[one] for one in owner_ids if one in self._store.users)
         return {
-            user.id: frozenset[str]().union(*(PERMISSIONS[role] for role in user.roles))
+            user.id: frozenset[str]().union(*(self._store.roles[role].permissions for role in user.roles))
             for user in found
             if user.status is UserStatus.ACTIVE
         }

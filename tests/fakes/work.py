@@ -20,6 +20,7 @@ from parlor.core.shared.work import Earlier, OnceKey, Reaction
 from parlor.core.tasks.model import TaskStatus
 from tests.fakes.clock import FakeClock
 from tests.fakes.identity import FakeHistory, FakeSessions, FakeTickets, FakeUsers, IdentityStore
+from tests.fakes.roles import FakeRoles
 from tests.fakes.schedules import FakeOwners, FakeSchedules, ScheduleStore
 from tests.fakes.tasks import FakeDeadLetters, FakeTasks, TaskStore
 
@@ -82,6 +83,7 @@ class FakeWork:
         self.users = FakeUsers(store.identity)
         self.sessions = FakeSessions(store.identity)
         self.history = FakeHistory(store.identity)
+        self.roles = FakeRoles(store.identity.roles, store.identity.users)
         self.tickets = FakeTickets(store.identity)
         self.tasks = FakeTasks(store.tasks, clock)
         self.letters = FakeDeadLetters(store.tasks, clock)

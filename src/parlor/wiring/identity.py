@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from parlor.adapters.caching.principals import CachedPrincipals
+from parlor.adapters.caching.role_book import CachedRoleBook
 from parlor.adapters.caching.users import TTL_S, CachedUserChanges, CachedUsers
 from parlor.adapters.health import nothing, step
 from parlor.adapters.security.common_passwords import ShippedCommonPasswords
@@ -10,7 +11,10 @@ from parlor.adapters.security.passwords import BcryptHasher
 from parlor.adapters.security.tokens import DerivedRefreshTokens, JwtAccessTokens, RememberedTokens
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.identity import SqlDirectory
+from parlor.adapters.sql.roles import SqlRoleBook, SqlRoleViews
+from parlor.adapters.sql.user_views import SqlUserViews
 from parlor.config import Settings
+from parlor.core.identity.administration import UserViews
 from parlor.core.identity.hints import FeedUserHints, UserHints
 from parlor.core.identity.ports import (
     AccessTokens,
@@ -20,6 +24,7 @@ from parlor.core.identity.ports import (
     RefreshTokens,
     UserChanges,
 )
+from parlor.core.identity.roles import RoleViews, TokenClaims
 from parlor.core.identity.use_cases import GraceWindow, PasswordPolicy
 from parlor.core.shared.caching import Cache
 from parlor.core.shared.clock import system_clock
@@ -36,11 +41,14 @@ def wire_users(parts: Assembly, database: Database, mode: Mode) -> UserChanges:
     cache, feed = parts.get(Cache), parts.get(Feed)
     # Embedded, the command line is another process that cannot reach this one's cache: it forgets sooner.
     ttl_s = EMBEDDED_TTL_S if mode is Mode.EMBEDDED else TTL_S
-    directory = CachedUsers(SqlDirectory(database), cache, ttl_s=ttl_s)
-    principals = CachedPrincipals(directory, feed)
+    book = CachedRoleBook(SqlRoleBook(database))
+    directory = CachedUsers(SqlDirectory(database), cache, book, ttl_s=ttl_s)
+    principals = CachedPrincipals(directory, feed, book)
     parts.add(Directory, directory)
     parts.add(Principals, principals)
     parts.add(UserHints, FeedUserHints(feed))
+    parts.add(UserViews, SqlUserViews(database))
+    parts.add(RoleViews, SqlRoleViews(database))
     return CachedUserChanges(cache, principals)
 
 
@@ -50,8 +58,15 @@ def wire_identity(parts: Assembly, settings: Settings) -> None:
     parts.opens(nothing, step(hasher.close))
     parts.add(PasswordHasher, hasher)
     parts.add(PasswordPolicy, PasswordPolicy(ShippedCommonPasswords()))
+    claims = TokenClaims(roles="roles" in settings.token_claims)
+    parts.add(TokenClaims, claims)
     tokens = JwtAccessTokens(
-        settings.secrets, issuer=AUDIENCE, audience=AUDIENCE, clock=system_clock, ttl_s=settings.access_ttl_s
+        settings.secrets,
+        issuer=AUDIENCE,
+        audience=AUDIENCE,
+        clock=system_clock,
+        ttl_s=settings.access_ttl_s,
+        with_roles=claims.roles,
     )
     parts.add(AccessTokens, RememberedTokens(tokens, clock=system_clock))
     parts.add(RefreshTokens, DerivedRefreshTokens(settings.secrets))

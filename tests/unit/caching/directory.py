@@ -1,5 +1,6 @@
-"""A user, and what stands in for the directory behind the caches."""
+"""A user, and what stands in for the directory and the role book behind the caches."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -23,6 +24,19 @@ ADA = Snapshot(
     version=3,
 )
 EMAIL = "ada@example.org"
+BOOK = {"admin": frozenset({"users:manage"}), "user": frozenset({"tasks:create"})}
+
+
+class Pages:
+    """A role book that counts how often it is read."""
+
+    def __init__(self, book: Mapping[str, frozenset[str]] = BOOK) -> None:
+        self.book = dict(book)
+        self.reads = 0
+
+    async def read(self) -> Mapping[str, frozenset[str]]:
+        self.reads += 1
+        return dict(self.book)
 
 
 class Table:

@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from parlor.adapters.caching.principals import CachedPrincipals
+from parlor.adapters.caching.role_book import CachedRoleBook
 from parlor.adapters.memory.feed import MemoryFeed
 from parlor.core.identity.hints import CHANNEL
 from parlor.core.identity.ports import Snapshot
 from parlor.core.shared.ids import UserId, uuid7
-from tests.unit.caching.directory import ADA, Stopwatch, Table
+from tests.unit.caching.directory import ADA, Pages, Stopwatch, Table
 from tests.waiting import eventually
 
 CHANGED = replace(ADA, display_name="Countess")
@@ -66,7 +67,8 @@ def over(feed: Feed, stopwatch: Stopwatch) -> Maker:
     """Make principals over a table."""
 
     def make(table: Table, capacity: int = 10_000) -> CachedPrincipals:
-        return CachedPrincipals(table, feed, capacity=capacity, monotonic=stopwatch)
+        book = CachedRoleBook(Pages(), monotonic=stopwatch)
+        return CachedPrincipals(table, feed, book, capacity=capacity, monotonic=stopwatch)
 
     return make
 

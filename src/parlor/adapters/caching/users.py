@@ -1,6 +1,7 @@
 """Readers' users out of the cache, and the writers' word that they change."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,18 +11,25 @@ import orjson
 from parlor.adapters.caching.principals import CachedPrincipals
 from parlor.core.identity.model import UserStatus
 from parlor.core.identity.ports import Directory, Snapshot
+from parlor.core.identity.roles import RoleBook, permitted
 from parlor.core.shared.caching import Cache
 from parlor.core.shared.ids import SessionId, UserId
 
 TTL_S = 60.0
+# What a role permits changes for all who hold it at once, perhaps everybody: no copy of a user says it.
+KEPT = tuple(field.name for field in fields(Snapshot) if field.name != "permissions")
 
 
 class CachedUsers:
-    """Port Directory, in front of another. Users are kept for `ttl_s`, that somebody is absent never."""
+    """Port Directory, in front of another. Users are kept for `ttl_s`, that somebody is absent never.
 
-    def __init__(self, directory: Directory, cache: Cache, *, ttl_s: float = TTL_S) -> None:
+    What is kept names the roles; the permissions are put in from the role book.
+    """
+
+    def __init__(self, directory: Directory, cache: Cache, book: RoleBook, *, ttl_s: float = TTL_S) -> None:
         self._directory = directory
         self._cache = cache
+        self._book = book
         self._ttl_s = ttl_s
 
     async def by_id(self, user_id: UserId) -> Snapshot | None:
@@ -34,7 +42,7 @@ class CachedUsers:
 
     async def _find(self, key: str, load: Callable[[], Awaitable[Snapshot | None]]) -> Snapshot | None:
         cached = await self._cache.look(key)
-        known = from_json(cached.value) if cached.value is not None else None
+        known = from_json(cached.value, await self._book.read()) if cached.value is not None else None
         if known is not None:
             return known
         found = await load()
@@ -59,34 +67,38 @@ class CachedUserChanges:
         await self._cache.drop(_keys(users), mark)
         await self._principals.announce([user_id for user_id, _ in users])
 
+    async def roles_changed(self) -> None:
+        """Have every process read the role book anew."""
+        await self._principals.announce_roles()
+
 
 def to_json(snapshot: Snapshot) -> bytes:
-    """Write a snapshot, every field under its name."""
-    return orjson.dumps(snapshot, default=list)  # the frozen sets
+    """Write a snapshot, every field under its name, but the permissions."""
+    return orjson.dumps({name: getattr(snapshot, name) for name in KEPT}, default=list)  # the frozen sets
 
 
-def from_json(stored: bytes) -> Snapshot | None:
-    """Read a snapshot; None where another release of Parlor wrote it in another shape."""
+def from_json(stored: bytes, book: Mapping[str, frozenset[str]]) -> Snapshot | None:
+    """Read a snapshot with what its roles permit; None where another release wrote it in another shape."""
     try:
-        return _snapshot(orjson.loads(stored))
+        return _snapshot(orjson.loads(stored), book)
     except (KeyError, TypeError, ValueError):
         return None
 
 
-def _snapshot(fields: dict[str, Any]) -> Snapshot:
+def _snapshot(kept: dict[str, Any], book: Mapping[str, frozenset[str]]) -> Snapshot:
     return Snapshot(
-        id=UserId(UUID(fields["id"])),
-        email=fields["email"],
-        email_verified=fields["email_verified"],
-        display_name=fields["display_name"],
-        roles=tuple(fields["roles"]),
-        permissions=frozenset(fields["permissions"]),
-        status=UserStatus(fields["status"]),
-        epoch=fields["epoch"],
-        sessions=frozenset(SessionId(UUID(session)) for session in fields["sessions"]),
-        created_at=datetime.fromisoformat(fields["created_at"]),
-        updated_at=datetime.fromisoformat(fields["updated_at"]),
-        version=fields["version"],
+        id=UserId(UUID(kept["id"])),
+        email=kept["email"],
+        email_verified=kept["email_verified"],
+        display_name=kept["display_name"],
+        roles=tuple(kept["roles"]),
+        permissions=permitted(book, kept["roles"]),
+        status=UserStatus(kept["status"]),
+        epoch=kept["epoch"],
+        sessions=frozenset(SessionId(UUID(session)) for session in kept["sessions"]),
+        created_at=datetime.fromisoformat(kept["created_at"]),
+        updated_at=datetime.fromisoformat(kept["updated_at"]),
+        version=kept["version"],
     )
 
 

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from secrets import token_urlsafe
 from typing import Any, Self
@@ -48,7 +48,14 @@ class JwtAccessTokens:
     """Port AccessTokens: the first (newest) secret signs, each verifies. Tokens live `ttl_s`, 1 h at most."""
 
     def __init__(
-        self, secrets: Sequence[str], *, issuer: str, audience: str, clock: Clock, ttl_s: int = 900
+        self,
+        secrets: Sequence[str],
+        *,
+        issuer: str,
+        audience: str,
+        clock: Clock,
+        ttl_s: int = 900,
+        with_roles: bool = False,
     ) -> None:
         if not 0 < ttl_s <= LONGEST_LIFE_S:
             raise ValueError(f"an access token lives for 1 to {LONGEST_LIFE_S} s, not for {ttl_s}")
@@ -58,13 +65,23 @@ class JwtAccessTokens:
         self._ours = {"iss": issuer, "aud": audience}
         self._clock = clock
         self._ttl_s = ttl_s
+        self._with_roles = with_roles
         self._jws = jwt.PyJWS(options={"enforce_minimum_key_length": True})
 
-    def issue(self, user_id: UserId, session_id: SessionId, *, epoch: int, token_id: UUID) -> FreshToken:
+    def issue(
+        self,
+        user_id: UserId,
+        session_id: SessionId,
+        *,
+        epoch: int,
+        token_id: UUID,
+        roles: Collection[str] = (),
+    ) -> FreshToken:
         """Sign a token that lives from now on."""
         now = int(self._clock().timestamp())
         who = {"sub": str(user_id), "sid": str(session_id), "jti": str(token_id), "epoch": epoch}
-        claims = self._ours | who | {"iat": now, "exp": now + self._ttl_s}
+        held = {"roles": sorted(roles)} if self._with_roles else {}
+        claims = self._ours | who | held | {"iat": now, "exp": now + self._ttl_s}
         key = self._newest
         headers = {"typ": TYPE, "kid": key.kid}
         token = self._jws.encode(orjson.dumps(claims), key.secret, key.algorithm, headers)
@@ -124,9 +141,17 @@ class RememberedTokens:
         self._capacity = capacity
         self._known: dict[str, Claims] = {}
 
-    def issue(self, user_id: UserId, session_id: SessionId, *, epoch: int, token_id: UUID) -> FreshToken:
+    def issue(
+        self,
+        user_id: UserId,
+        session_id: SessionId,
+        *,
+        epoch: int,
+        token_id: UUID,
+        roles: Collection[str] = (),
+    ) -> FreshToken:
         """Leave it to the tokens behind."""
-        return self._tokens.issue(user_id, session_id, epoch=epoch, token_id=token_id)
+        return self._tokens.issue(user_id, session_id, epoch=epoch, token_id=token_id, roles=roles)
 
     def verify(self, token: str) -> Claims:
         """Recall, or verify. Raises InvalidToken; a refused token is not remembered."""

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import asyncpg
 
 from parlor.core.identity.model import EmailTaken
+from parlor.core.identity.roles import RoleExists
 from parlor.core.shared.errors import Contended, DatabaseAway, LockTimeout, ParlorError, Unavailable
 from parlor.core.tasks.model import UniqueKeyTaken
 
@@ -24,6 +25,7 @@ class PoolExhausted(Unavailable):
 
 BY_CONSTRAINT: Mapping[str | None, type[ParlorError]] = {
     "uq_users_email_key": EmailTaken,
+    "pk_roles": RoleExists,
     "uq_tasks_unique_key": UniqueKeyTaken,
 }
 

@@ -193,7 +193,7 @@ def _columns(user: User) -> dict[str, object]:
 
 
 def _user(row: Record) -> User:
-    values = {name: row[name] for name in USER_COLUMNS if name != "email_key"}
+    values = {name: row[name] for name in USER_COLUMNS if name not in ("email_key", "search_key")}
     values["status"] = UserStatus(row["status"])
     values["roles"] = frozenset(row["roles"] or ())
     return User(**values)

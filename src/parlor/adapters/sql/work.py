@@ -15,6 +15,7 @@ from parlor.adapters.sql.errors import translated, translating
 from parlor.adapters.sql.history import SqlHistory
 from parlor.adapters.sql.identity import SqlSessions, SqlUsers
 from parlor.adapters.sql.letters import SqlDeadLetters
+from parlor.adapters.sql.roles import SqlRoles
 from parlor.adapters.sql.schedules import SqlOwners, SqlSchedules
 from parlor.adapters.sql.tasks import SqlTasks
 from parlor.adapters.sql.tickets import SqlTickets
@@ -66,6 +67,7 @@ class SqlWork:
         self.users = SqlUsers(self)
         self.sessions = SqlSessions(self)
         self.history = SqlHistory(self)
+        self.roles = SqlRoles(self)
         self.tickets = SqlTickets(self)
         self.tasks = SqlTasks(self)
         self.letters = SqlDeadLetters(self)
@@ -81,6 +83,10 @@ class SqlWork:
     def touch(self, user_id: UserId, email_key: str) -> None:
         """Say that this user changes: caches hear of it before the commit and after it."""
         self._touched[user_id] = email_key
+
+    def touch_roles(self) -> None:
+        """Say that what roles permit changes: every process hears of it after the commit."""
+        self.after_commit(self._changes.roles_changed)
 
     def publish(self, event: Event) -> None:
         """Append a fact, one level below the reaction that publishes it."""

@@ -32,3 +32,57 @@ class RefreshReuseDetected(Event):
     def subject(self) -> UUID:
         """The user."""
         return self.user_id
+
+
+@dataclass(frozen=True, slots=True)
+class RoleGranted(Event):
+    """A user holds a role now."""
+
+    name = "identity.role_granted"
+    user_id: UserId
+    role: str
+
+    @property
+    def subject(self) -> UUID:
+        """The user."""
+        return self.user_id
+
+
+@dataclass(frozen=True, slots=True)
+class RoleTaken(Event):
+    """A user does not hold a role any more."""
+
+    name = "identity.role_taken"
+    user_id: UserId
+    role: str
+
+    @property
+    def subject(self) -> UUID:
+        """The user."""
+        return self.user_id
+
+
+@dataclass(frozen=True, slots=True)
+class UserDisabled(Event):
+    """A user may neither log in nor act; their sessions have ended."""
+
+    name = "identity.user_disabled"
+    user_id: UserId
+
+    @property
+    def subject(self) -> UUID:
+        """The user."""
+        return self.user_id
+
+
+@dataclass(frozen=True, slots=True)
+class UserEnabled(Event):
+    """A user may log in again."""
+
+    name = "identity.user_enabled"
+    user_id: UserId
+
+    @property
+    def subject(self) -> UUID:
+        """The user."""
+        return self.user_id

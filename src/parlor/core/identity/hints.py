@@ -10,6 +10,8 @@ from parlor.core.shared.feed import Expected, Feed
 from parlor.core.shared.ids import UserId
 
 CHANNEL = "principals"
+# What roles permit has changed, so anybody may have. No list of users reads like this.
+EVERYBODY = b"*"
 
 
 class UserHints(Protocol):
@@ -24,7 +26,13 @@ class FeedUserHints(Expected):
     """Port `UserHints`, over the feed."""
 
     def __init__(self, feed: Feed) -> None:
-        super().__init__(feed, (CHANNEL,), _users_or_nobody)
+        super().__init__(feed, (CHANNEL,), self._named)
+
+    def _named(self, message: bytes) -> Sequence[UUID]:
+        try:
+            return list(self._events) if message == EVERYBODY else users_in(message)
+        except ValueError:
+            return ()
 
 
 def naming_users(user_ids: Iterable[UserId]) -> bytes:
@@ -35,10 +43,3 @@ def naming_users(user_ids: Iterable[UserId]) -> bytes:
 def users_in(message: bytes) -> list[UserId]:
     """Read it. Raises ValueError where another release says it in other words."""
     return [UserId(UUID(word)) for word in message.decode().split(",")]
-
-
-def _users_or_nobody(message: bytes) -> Sequence[UUID]:
-    try:
-        return users_in(message)
-    except ValueError:
-        return ()

@@ -51,9 +51,14 @@ class UserStatus(StrEnum):
     DISABLED = "disabled"
 
 
+def folded(text: str) -> str:
+    """Fold form and case, NFKC before and after: twins in either are one."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
 def email_key(email: str) -> str:
-    """Fold an address to the key under which it is unique: NFKC, then case (so twins in form or case are one)."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", email).casefold())
+    """Fold an address to the key under which it is unique."""
+    return folded(email)
 
 
 def check_email(email: str) -> str:
@@ -92,6 +97,11 @@ class User:
         return email_key(self.email)
 
     @property
+    def search_key(self) -> str:
+        """What the user is found by: address and name, each behind the beginning of a line."""
+        return folded(f"\n{self.email}\n{self.display_name}")
+
+    @property
     def active(self) -> bool:
         """Whether the user may log in and act."""
         return self.status is UserStatus.ACTIVE
@@ -99,6 +109,26 @@ class User:
     def end_all_tokens(self, at: datetime) -> None:
         """Refuse every access token that was issued before."""
         self.epoch += 1
+        self.updated_at = at
+
+    def grant(self, role: str, at: datetime) -> None:
+        """Let the user hold this role too."""
+        self.roles |= {role}
+        self.updated_at = at
+
+    def take(self, role: str, at: datetime) -> None:
+        """Let the user hold this role no more."""
+        self.roles -= {role}
+        self.updated_at = at
+
+    def disable(self, at: datetime) -> None:
+        """Let the user neither log in nor act, and refuse every access token that was issued before."""
+        self.status = UserStatus.DISABLED
+        self.end_all_tokens(at)
+
+    def enable(self, at: datetime) -> None:
+        """Let the user log in again; what was ended stays so."""
+        self.status = UserStatus.ACTIVE
         self.updated_at = at
 
     def rehash(self, password_hash: str) -> None:

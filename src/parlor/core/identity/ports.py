@@ -1,6 +1,6 @@
 """What identity needs from the world."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -134,6 +134,10 @@ class UserChanges(Protocol):
         """After the commit, or the rollback."""
         ...
 
+    async def roles_changed(self) -> None:
+        """After the commit: what roles permit is another."""
+        ...
+
 
 class PasswordHasher(Protocol):
     """Hashes in a bounded pool of its own. Every method raises Busy when its queue is full."""
@@ -158,7 +162,17 @@ class CommonPasswords(Protocol):
 class AccessTokens(Protocol):
     """Signed tokens that say who calls."""
 
-    def issue(self, user_id: UserId, session_id: SessionId, *, epoch: int, token_id: UUID) -> FreshToken: ...
+    def issue(
+        self,
+        user_id: UserId,
+        session_id: SessionId,
+        *,
+        epoch: int,
+        token_id: UUID,
+        roles: Collection[str] = (),
+    ) -> FreshToken:
+        """Sign one. What it says of roles is for other services; here nobody reads it."""
+        ...
 
     def verify(self, token: str) -> Claims:
         """Raises InvalidToken, whatever is wrong with it."""

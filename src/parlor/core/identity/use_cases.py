@@ -280,7 +280,7 @@ async def standing(principals: Principals, claims: Claims) -> Principal:
 
 
 def _pair(access: AccessTokens, user: User, session: Session, refresh_token: str, now: datetime) -> TokenPair:
-    fresh = access.issue(user.id, session.id, epoch=user.epoch, token_id=uuid7())
+    fresh = access.issue(user.id, session.id, epoch=user.epoch, token_id=uuid7(), roles=user.roles)
     return TokenPair(
         access_token=fresh.token,
         expires_in=fresh.expires_in,

@@ -17,9 +17,11 @@ from parlor.entrypoints.http.identity import identity_routes
 from parlor.entrypoints.http.middleware import Edge
 from parlor.entrypoints.http.openapi import install_openapi
 from parlor.entrypoints.http.realtime import realtime_routes
+from parlor.entrypoints.http.roles import role_routes
 from parlor.entrypoints.http.schedules import schedule_routes
 from parlor.entrypoints.http.task_events import task_event_routes
 from parlor.entrypoints.http.tasks import task_routes
+from parlor.entrypoints.http.users import user_routes
 
 DESCRIPTION = "Accounts with roles, and background tasks. Errors are RFC 9457 problems; times are UTC."
 
@@ -63,6 +65,8 @@ def _install(app: FastAPI, container: Container) -> None:
         schedule_routes,
         dead_letter_routes,
         realtime_routes,
+        role_routes,
+        user_routes,  # behind everything about `/users/me`, which would read as an id
         health_routes,
     )
     for make_routes in contexts:

@@ -1,6 +1,6 @@
 """What all tables have in common."""
 
-from sqlalchemy import DateTime, MetaData
+from sqlalchemy import DDL, DateTime, MetaData, event
 
 metadata = MetaData(
     naming_convention={
@@ -11,6 +11,9 @@ metadata = MetaData(
         "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     }
 )
+# Texts are searched by their trigrams.
+TRIGRAMS = DDL("create extension if not exists pg_trgm")  # type: ignore[no-untyped-call]  # SQLAlchemy's own gap
+event.listen(metadata, "before_create", TRIGRAMS)
 
 MOMENT = DateTime(timezone=True)
 QUEUE_LIKE = {

@@ -25,6 +25,7 @@ users = Table(
     Column("email_key", Text, nullable=False),
     Column("email_verified", Boolean, nullable=False),
     Column("display_name", Text, nullable=False),
+    Column("search_key", Text, nullable=False),
     Column("password_hash", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("epoch", Integer, nullable=False),
@@ -32,6 +33,10 @@ users = Table(
     Column("updated_at", MOMENT, nullable=False),
     Column("version", Integer, nullable=False),
     Index("uq_users_email_key", "email_key", unique=True),
+    Index(
+        "ix_users_search", "search_key", postgresql_using="gin", postgresql_ops={"search_key": "gin_trgm_ops"}
+    ),
+    Index("ix_users_disabled", "id", postgresql_where=text("status = 'disabled'")),
     CheckConstraint("status in ('active', 'disabled')", name="status"),
 )
 
@@ -48,7 +53,7 @@ user_roles = Table(
     metadata,
     Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
     Column("role", Text, ForeignKey("roles.name"), primary_key=True),
-    Index("ix_user_roles_role", "role"),
+    Index("ix_user_roles_role", "role", "user_id"),
 )
 
 sessions = Table(
