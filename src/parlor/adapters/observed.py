@@ -38,7 +38,7 @@ def observed(name: str, use_case: Callable[P, Awaitable[R]]) -> Callable[P, Awai
     return call
 
 
-async def _run(name: str, use_case: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
+async def _run(name: str, use_case: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
     for run in range(1, MOST_RUNS + 1):
         try:
             return await use_case(*args, **kwargs)

@@ -117,6 +117,12 @@ async def test_a_role_is_made_and_said_where_it_is(root: AsyncClient) -> None:
     assert (twin.status_code, twin.json()["code"]) == (409, "role_exists")
 
 
+async def test_a_name_is_enough(root: AsyncClient) -> None:
+    """Other services may know what to do with it."""
+    answer = await root.post(f"{BASE}/roles", json={"name": "watcher"})
+    assert (answer.status_code, answer.json()["permissions"]) == (201, [])
+
+
 @pytest.mark.parametrize("description", ["", "one\nline\tand another"])
 async def test_a_description_may_have_lines(root: AsyncClient, description: str) -> None:
     answer = await root.post(f"{BASE}/roles", json=WATCHER | {"description": description})

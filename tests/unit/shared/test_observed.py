@@ -84,3 +84,12 @@ async def test_a_call_is_one_line_with_actor_and_outcome() -> None:
         ("Act", who, "error"),
         ("Act", None, "busy"),
     ]
+
+
+async def test_a_use_case_may_be_told_a_name() -> None:
+    """Or anything else that the wrapper has a word for."""
+
+    async def greet(*, name: str, use_case: str) -> str:
+        return f"{use_case}, {name}"
+
+    assert await observed("Greet", greet)(name="Ada", use_case="Hello") == "Hello, Ada"

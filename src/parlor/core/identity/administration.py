@@ -6,6 +6,7 @@ from typing import Protocol
 
 from parlor.core.identity.events import RoleGranted, RoleTaken, UserDisabled, UserEnabled
 from parlor.core.identity.model import User, UserStatus
+from parlor.core.identity.ports import IdentityWork
 from parlor.core.identity.roles import (
     BUILT_IN,
     MANAGE_ROLES,
@@ -204,7 +205,7 @@ class ChangeStatus:
 class EndSessions:
     """Whoever manages users ends all sessions of one, and every token with them."""
 
-    work: UnitOfWork[RoleWork]
+    work: UnitOfWork[IdentityWork]
     clock: Clock
 
     async def __call__(self, actor: Actor, user_id: UserId) -> None:

@@ -51,6 +51,7 @@ Permission = Annotated[OneLine, Field(max_length=MAX_PERMISSION, examples=["film
 PermissionList = Annotated[
     list[Permission],
     Field(
+        default_factory=list,
         max_length=MAX_PERMISSIONS,
         description="Parlor's own, or any other `word:word`, for other services.",
     ),
@@ -69,7 +70,7 @@ class RoleChanges(Body):
     """What is to become different; what is not sent stays. Permissions replace all of them."""
 
     description: Annotated[Description, Field(default_factory=str)]
-    permissions: Annotated[PermissionList, Field(default_factory=list)]
+    permissions: PermissionList
 
 
 class Role(Shown):
