@@ -129,7 +129,7 @@ async def test_users_are_found_page_by_page(town: Town) -> None:
     seen: list[str] = []
     cursor = None
     while True:
-        query = {"q": word.upper(), "limit": 2, "status": "active", "role": "user"}
+        query: dict[str, Any] = {"q": word.upper(), "limit": 2, "status": "active", "role": "user"}
         page = (await town.admin.get("/users", params=query | ({"cursor": cursor} if cursor else {}))).json()
         seen += [user["email"] for user in page["items"]]
         cursor = page["next_cursor"]
