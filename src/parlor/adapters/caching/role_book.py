@@ -9,6 +9,7 @@ from functools import partial
 from parlor.core.identity.roles import RoleBook
 
 KEPT_FOR_S = 1.0
+RENEWED_AFTER_S = 0.5
 
 Book = Mapping[str, frozenset[str]]
 
@@ -16,7 +17,8 @@ Book = Mapping[str, frozenset[str]]
 class CachedRoleBook:
     """Port RoleBook, in front of another: one copy, at most 1 s old, counted from before it was read.
 
-    As long as nothing changes it is the same object, so that what was made of it can be told by it.
+    Where it is in use it is read again in its second half of a second, so that nobody waits for that. As long as
+    nothing changes it is the same object, so that what was made of it can be told by it.
     """
 
     def __init__(self, book: RoleBook, *, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -28,7 +30,12 @@ class CachedRoleBook:
 
     def present(self) -> Book | None:
         """Answer the copy while it counts."""
-        return self._book if self._monotonic() < self._until else None
+        left = self._until - self._monotonic()
+        if left <= 0:
+            return None
+        if left <= KEPT_FOR_S - RENEWED_AFTER_S and self._reading is None:
+            self._begin()
+        return self._book
 
     async def read(self) -> Book:
         """Answer the copy, or read; who asks meanwhile waits for the same reading."""
