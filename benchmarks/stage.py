@@ -157,6 +157,7 @@ def a_stage() -> Iterator[Stage]:
             "REDIS_URL": redis.url,
             "RESULTS_URL": f"{redis.url}/{RESULTS_DATABASE}",
             "RABBITMQ_URL": rabbitmq.url,
+            "PARLOR_THROTTLE_SCALE": "1000000",  # all load comes from one address
         }
         yield Stage(Path(folder), environment, postgres.superuser_url)
 

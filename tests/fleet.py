@@ -83,6 +83,7 @@ class Fleet:
             "RABBITMQ_URL": self.rabbitmq_url,
             "PARLOR_NAMESPACE": self.namespace,
             "PARLOR_BCRYPT_COST": "4",
+            "PARLOR_THROTTLE_SCALE": "1000",
             "PARLOR_LEASE_S": "2",
             "SECURITY_SECRET_KEY": "tests-only-" + "0" * 32,
             **self.settings,

@@ -1,10 +1,11 @@
 """Every setting, read once from the environment and `.env`, checked at start."""
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, PositiveInt, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEVELOPMENT_SECRET = "development-only-secret-never-for-production"  # noqa: S105 - refused in production
@@ -27,6 +28,18 @@ def _empty_is_none(value: object) -> object:
 
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
 Numbers = Annotated[tuple[int, int, int], NoDecode, BeforeValidator(_words)]
+
+
+def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    for word in value:
+        try:
+            ip_network(word, strict=False)
+        except ValueError as error:
+            raise BadSettings(f"networks like 10.0.0.0/8 are needed: {error}") from error
+    return value
+
+
+Networks = Annotated[Words, AfterValidator(_networks)]
 
 
 def _named_numbers(value: object) -> object:
@@ -73,6 +86,7 @@ class Settings(BaseSettings):
     token_claims: ClaimNames = Field((), alias="PARLOR_TOKEN_CLAIMS")
     bcrypt_cost: int = Field(12, alias="PARLOR_BCRYPT_COST", ge=4, le=16)
 
+    trusted_proxies: Networks = Field((), alias="PARLOR_TRUSTED_PROXIES")
     throttle_scale: float = Field(1.0, alias="PARLOR_THROTTLE_SCALE", gt=0, le=1_000_000, allow_inf_nan=False)
 
     max_body_bytes: int = Field(1_048_576, alias="PARLOR_MAX_BODY_BYTES", ge=1024)

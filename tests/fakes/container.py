@@ -7,10 +7,12 @@ from typing import Any, cast, get_type_hints
 
 import httpx
 
+from parlor.adapters.memory.throttle import MemoryThrottle
 from parlor.config import Settings
 from parlor.container import Container
 from parlor.core.identity.model import InvalidToken, UserStatus
 from parlor.core.identity.ports import Snapshot
+from parlor.core.identity.throttling import Throttle
 from parlor.core.identity.tickets import StandFor
 from parlor.core.identity.use_cases import Authenticate, Principal
 from parlor.core.shared.actor import Actor, ActorKind
@@ -72,6 +74,7 @@ class FakeContainer:
     health: Mapping[str, Part] = field(default_factory=dict)
     life: list[str] = field(default_factory=list)
     stand_for: object = None
+    throttle: Throttle = field(default_factory=lambda: MemoryThrottle(scale=1000))
 
     def command(self, use_case: object) -> Callable[..., Awaitable[Any]]:
         async def run(*args: Any, **fields: Any) -> Any:
@@ -89,7 +92,7 @@ class FakeContainer:
         return cls(**{name: self.get(port) for name, port in asked.items() if name != "return"})
 
     def get(self, port: object) -> object:
-        return self.ports.get(port)
+        return self.throttle if port is Throttle else self.ports.get(port)
 
     async def start(self) -> None:
         self.life.append("started")
@@ -102,7 +105,9 @@ class FakeContainer:
 
 
 def settings_for_tests(**given: object) -> Settings:
-    return Settings(_env_file=None, **{"PARLOR_ENV": "test", **given})  # type: ignore[arg-type]  # settings by name
+    """Settings as defaults have them, but for limits that only their own tests reach."""
+    usual = {"PARLOR_ENV": "test", "PARLOR_THROTTLE_SCALE": 1000}
+    return Settings(_env_file=None, **usual | given)  # type: ignore[arg-type]  # settings by name
 
 
 def as_container(fake: FakeContainer) -> Container:

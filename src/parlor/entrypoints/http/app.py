@@ -7,8 +7,10 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from parlor.container import Container
+from parlor.core.identity.throttling import Throttle
 from parlor.core.identity.tickets import RedeemTicket, StandFor
 from parlor.core.identity.use_cases import Authenticate
+from parlor.entrypoints.http.clients import Proxies
 from parlor.entrypoints.http.dead_letters import dead_letter_routes
 from parlor.entrypoints.http.docs_pages import install_asyncapi, install_docs
 from parlor.entrypoints.http.errors import install_error_handlers
@@ -57,6 +59,8 @@ def _install(app: FastAPI, container: Container) -> None:
     app.state.authenticate = container.build(Authenticate)
     app.state.redeem = container.command(RedeemTicket)
     app.state.stand_for = container.build(StandFor)
+    app.state.throttle = container.get(Throttle)
+    app.state.proxies = Proxies(container.settings.trusted_proxies)
     # Their routes are taken over as they are: an included router would match each request twice.
     contexts = (
         identity_routes,

@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope
 from parlor.core.shared.errors import Invalid
 from parlor.entrypoints.http.auth import takers_of
 from parlor.entrypoints.http.call import Call
+from parlor.entrypoints.http.limits import limits_of
 from parlor.validation import flaws_of
 
 COLLECTIONS = frozenset({list, set, frozenset, tuple})
@@ -122,7 +123,7 @@ def _plain(route: APIRoute) -> bool:
         inspect.iscoroutinefunction(route.endpoint)
         and isinstance(answer, type)
         and issubclass(answer, Response)
-        and len(takers_of(dependant)) == len(dependant.dependencies)
+        and len(takers_of(dependant)) + len(limits_of(dependant)) == len(dependant.dependencies)
         and not _unusual(dependant)
         and _single_values(dependant)
         and (not dependant.body_params or takes_json(route))

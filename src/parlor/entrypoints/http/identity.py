@@ -19,17 +19,19 @@ from parlor.core.identity.model import (
     InvalidGrant,
     UserStatus,
 )
+from parlor.core.identity.throttling import LOGIN_BY_ADDRESS, REGISTER_BY_ADDRESS
 from parlor.core.identity.use_cases import LogIn, LogOut, LogoutScope, Refresh, Register
 from parlor.core.shared.errors import Busy
 from parlor.entrypoints.http.answers import etag, shown
 from parlor.entrypoints.http.auth import CurrentPrincipal
 from parlor.entrypoints.http.call import call_of
+from parlor.entrypoints.http.clients import Proxies
+from parlor.entrypoints.http.limits import per_address
 from parlor.entrypoints.http.openapi import OWN, PUBLIC, needs
 from parlor.entrypoints.http.routing import api_router
 from parlor.entrypoints.http.schemas import Body, OneLine, Shown, ShownTime, SortedWords, Words
 
 MAX_TOKEN = 512
-MAX_USER_AGENT = 256
 
 Email = Annotated[
     OneLine, Field(min_length=EMAIL_LENGTH[0], max_length=EMAIL_LENGTH[1], examples=["ada@example.org"])
@@ -102,6 +104,7 @@ def identity_routes(container: Container) -> APIRouter:
         status_code=201,
         response_model=User,
         openapi_extra=needs(PUBLIC, EmailTaken, Busy),
+        dependencies=[per_address(REGISTER_BY_ADDRESS)],
     )
     async def register(body: Registration) -> Response:
         """Make an account with the role `user`."""
@@ -109,7 +112,10 @@ def identity_routes(container: Container) -> APIRouter:
         return shown(User.model_validate(user), status=201, headers={"ETag": etag(user.version)})
 
     @routes.post(
-        "/auth/login", response_model=TokenPair, openapi_extra=needs(PUBLIC, InvalidCredentials, Busy)
+        "/auth/login",
+        response_model=TokenPair,
+        openapi_extra=needs(PUBLIC, InvalidCredentials, Busy),
+        dependencies=[per_address(LOGIN_BY_ADDRESS)],
     )
     async def log_in(body: Login, request: Request) -> Response:
         """Open a session with the right password; an unknown address gets the same answer as a wrong one."""
@@ -132,10 +138,5 @@ def identity_routes(container: Container) -> APIRouter:
 
 def client_of(request: Request) -> Client:
     """Tell where a request comes from, in words that may be stored and shown."""
-    address = request.scope.get("client")
-    agent = call_of(request.scope).header(b"user-agent")
-    return Client(ip=address[0] if address else None, user_agent=agent and _printable(agent))
-
-
-def _printable(text: str) -> str:
-    return "".join(character for character in text if character.isprintable())[:MAX_USER_AGENT]
+    proxies: Proxies = request.app.state.proxies
+    return proxies.client_of(call_of(request.scope), request.scope)

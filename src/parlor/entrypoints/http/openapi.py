@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from parlor.core.identity.model import InvalidToken
 from parlor.core.identity.tickets import InvalidTicket
 from parlor.core.shared.actor import PermissionMissing
-from parlor.core.shared.errors import DatabaseAway, Invalid, NotFound, ParlorError, Unauthenticated
+from parlor.core.shared.errors import DatabaseAway, Invalid, NotFound, ParlorError, TooMany, Unauthenticated
 from parlor.entrypoints.http.answer_headers import add_headers, repeatable
 from parlor.entrypoints.http.auth import AmbiguousCredentials
 from parlor.entrypoints.http.errors import (
@@ -108,6 +108,8 @@ def _problems(operation: dict[str, Any], route: Route, permission: str) -> dict[
         kinds += CLOSED
     if route.takes_tickets:
         kinds.append(InvalidTicket)
+    if route.limits:
+        kinds.append(TooMany)
     if permission not in WORDS:
         kinds.append(PermissionMissing)
     if SENDING & (route.methods or set()):

@@ -1,6 +1,6 @@
-"""Routes that keep the contract's order of errors: who, then the body as bytes, then its shape."""
+"""Routes that keep the contract's order of errors: who, how often, then the body as bytes, then its shape."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -12,6 +12,7 @@ from parlor.entrypoints.http.auth import admit, asks_who, identify, takes_ticket
 from parlor.entrypoints.http.binding import Binding, takes_json
 from parlor.entrypoints.http.body import must_be_json, must_be_plain, read_body
 from parlor.entrypoints.http.call import Call, call_of
+from parlor.entrypoints.http.limits import AddressLimit, limits_of
 from parlor.entrypoints.http.strict_json import read_json
 
 BASE = "/api/v1"
@@ -47,7 +48,7 @@ class Route(APIRoute):
         super().__init__(path, endpoint, **options)
         binding = Binding.of(self)
         if binding is not None:
-            self.app = _direct(endpoint, binding, self.entrance)
+            self.app = _forgiving(_direct(endpoint, binding, self.entrance), self.limits)
 
     @property
     def closed(self) -> bool:
@@ -60,18 +61,24 @@ class Route(APIRoute):
         return takes_tickets(self.dependant)
 
     @property
+    def limits(self) -> Sequence[AddressLimit]:
+        """How often each address may try."""
+        return limits_of(self.dependant)
+
+    @property
     def entrance(self) -> Entrance | None:
-        """What finds out who calls, where that is asked."""
-        if not self.closed:
-            return None
-        return admit if self.takes_tickets else identify
+        """What must be passed first: who calls, where that is asked, then how often."""
+        steps: list[Entrance] = [limit.take for limit in self.limits]
+        if self.closed:
+            steps.insert(0, admit if self.takes_tickets else identify)
+        return _in_turn(steps) if len(steps) > 1 else next(iter(steps), None)
 
     def get_route_handler(self) -> Handle:
         """Put what must come first before the framework's own handler."""
         handle = super().get_route_handler()
         if takes_json(self):
             handle = _with_json(handle)
-        return handle if self.entrance is None else _identified(handle, self.entrance)
+        return handle if self.entrance is None else _entered(handle, self.entrance, self.limits)
 
 
 def api_router(tag: str) -> APIRouter:
@@ -102,12 +109,36 @@ def _direct(
     return direct
 
 
-def _identified(handle: Handle, entrance: Entrance) -> Handle:
-    async def identified(request: Request) -> Response:
-        await entrance(call_of(request.scope), request.scope)
-        return await handle(request)
+def _in_turn(steps: Sequence[Entrance]) -> Entrance:
+    async def in_turn(call: Call, scope: Scope) -> None:
+        for step in steps:
+            await step(call, scope)
 
-    return identified
+    return in_turn
+
+
+def _forgiving(app: ASGIApp, limits: Sequence[AddressLimit]) -> ASGIApp:
+    """Count no success where only failures count: an error would have been raised."""
+    forgiving = [limit for limit in limits if limit.rule.failures_only]
+
+    async def forgive(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, receive, send)
+        for limit in forgiving:
+            await limit.give_back(scope)
+
+    return forgive if forgiving else app
+
+
+def _entered(handle: Handle, entrance: Entrance, limits: Sequence[AddressLimit]) -> Handle:
+    async def entered(request: Request) -> Response:
+        await entrance(call_of(request.scope), request.scope)
+        answer = await handle(request)
+        for limit in limits:
+            if limit.rule.failures_only:
+                await limit.give_back(request.scope)
+        return answer
+
+    return entered
 
 
 def _with_json(handle: Handle) -> Handle:
