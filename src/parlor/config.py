@@ -100,6 +100,7 @@ class Settings(BaseSettings):
     worker_port: int | None = Field(None, alias="PARLOR_WORKER_PORT", ge=0, le=65535)
     task_keep_days: int = Field(30, alias="PARLOR_TASK_KEEP_DAYS", ge=1)
     dead_letter_keep_days: int = Field(90, alias="PARLOR_DEAD_LETTER_KEEP_DAYS", ge=1)
+    login_keep_days: int = Field(180, alias="PARLOR_LOGIN_KEEP_DAYS", ge=30)
     http_allow: Words = Field((), alias="PARLOR_HTTP_ALLOW")
     generator_url: OptionalText = Field(None, alias="PARLOR_GENERATOR_URL")
     trust_producers: bool = Field(False, alias="PARLOR_TRUST_PRODUCERS")

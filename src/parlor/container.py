@@ -44,7 +44,7 @@ from parlor.wiring.assembly import Assembly
 from parlor.wiring.bus import wire_bus
 from parlor.wiring.identity import wire_identity, wire_users
 from parlor.wiring.modes import Mode, Role
-from parlor.wiring.servers import wire_cache_and_feed, wire_database, wire_throttle
+from parlor.wiring.servers import wire_cache_and_feed, wire_database
 
 THREADS = 32
 
@@ -72,7 +72,6 @@ class Container(Assembly):
         self.add(Clock, system_clock)
         database = wire_database(self, self.settings, self.role)
         wire_cache_and_feed(self, self.settings, self.mode)
-        wire_throttle(self, self.settings)
         changes = wire_users(self, database, self.mode)
         wire_identity(self, self.settings)
         hints = FeedHints(self.get(Feed))

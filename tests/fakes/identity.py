@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from parlor.core.identity.history import LoginEntry
-from parlor.core.identity.model import MAX_SESSIONS, EmailTaken, InvalidToken, Session, User
+from parlor.core.identity.history import LoginEntry, Method, Outcome
+from parlor.core.identity.model import MAX_SESSIONS, Client, EmailTaken, InvalidToken, Session, User
 from parlor.core.identity.ports import Claims, FreshToken, Snapshot
 from parlor.core.identity.roles import Role
 from parlor.core.identity.tickets import MAX_TICKETS, Ticket
@@ -82,16 +82,20 @@ class FakeSessions:
         session_id = self._store.families.get(presented)
         return deepcopy(self._store.sessions[session_id]) if session_id else None
 
+    async def find_by_token(self, presented: bytes) -> SessionId | None:
+        return self._store.families.get(presented)
+
     async def save(self, session: Session) -> None:
         self._store.sessions[session.id] = deepcopy(session)
         self._store.families.setdefault(session.current, session.id)
 
     async def end(
         self, user: User, at: datetime, *, only: SessionId | None = None, but: SessionId | None = None
-    ) -> None:
-        for session in self._live(user):
-            if only in (None, session.id) and session.id != but:
-                session.end(at)
+    ) -> int:
+        meant = [one for one in self._live(user) if only in (None, one.id) and one.id != but]
+        for session in meant:
+            session.end(at)
+        return len(meant)
 
     def _live(self, user: User) -> list[Session]:
         sessions = self._store.sessions.values()
@@ -105,7 +109,42 @@ class FakeHistory:
         self._store = store
 
     async def add(self, entry: LoginEntry) -> None:
-        self._store.logins.append(entry)
+        if entry.outcome is not Outcome.THROTTLED or not any(
+            _same_minute(entry, old) for old in self._store.logins
+        ):
+            self._store.logins.append(entry)
+
+
+def _same_minute(one: LoginEntry, other: LoginEntry) -> bool:
+    def told(entry: LoginEntry) -> tuple[object, ...]:
+        return entry.user_id, entry.outcome, entry.at.replace(second=0, microsecond=0)
+
+    return told(one) == told(other)
+
+
+class FakeAttempts:
+    """Port Attempts: what has been committed, and rows that are there at once."""
+
+    def __init__(self, identity: Callable[[], IdentityStore]) -> None:
+        self._identity = identity
+
+    async def familiar(self, account: str, client: Client, since: datetime) -> bool:
+        return any(
+            (old.user_id, old.client.network, old.outcome)
+            == (self._user_id(account), client.network, Outcome.SUCCESS)
+            and old.at > since
+            for old in self._identity().logins
+        )
+
+    async def failed(self, account: str, outcome: Outcome, client: Client, at: datetime) -> None:
+        user_id = self._user_id(account)
+        if user_id is not None:
+            entry = LoginEntry(user_id, at, outcome, Method.PASSWORD, client)
+            await FakeHistory(self._identity()).add(entry)
+
+    def _user_id(self, account: str) -> UserId | None:
+        found = (user.id for user in self._identity().users.values() if user.email_key == account)
+        return next(found, None)
 
 
 class FakeTickets:

@@ -10,12 +10,16 @@ from parlor.adapters.security.common_passwords import ShippedCommonPasswords
 from parlor.adapters.security.passwords import BcryptHasher
 from parlor.adapters.security.tokens import DerivedRefreshTokens, JwtAccessTokens, RememberedTokens
 from parlor.adapters.sql.engine import Database
+from parlor.adapters.sql.history import SqlAttempts, SqlLoginViews
 from parlor.adapters.sql.identity import SqlDirectory
 from parlor.adapters.sql.roles import SqlRoleBook, SqlRoleViews
+from parlor.adapters.sql.sessions import SqlSessionViews
 from parlor.adapters.sql.user_views import SqlUserViews
 from parlor.config import Settings
 from parlor.core.identity.administration import UserViews
+from parlor.core.identity.attempts import Attempts, LoginGuard
 from parlor.core.identity.hints import FeedUserHints, UserHints
+from parlor.core.identity.history import LoginViews
 from parlor.core.identity.ports import (
     AccessTokens,
     Directory,
@@ -25,6 +29,7 @@ from parlor.core.identity.ports import (
     UserChanges,
 )
 from parlor.core.identity.roles import RoleViews, TokenClaims
+from parlor.core.identity.sessions import SessionViews
 from parlor.core.identity.use_cases import GraceWindow, PasswordPolicy
 from parlor.core.shared.caching import Cache
 from parlor.core.shared.clock import system_clock
@@ -49,6 +54,10 @@ def wire_users(parts: Assembly, database: Database, mode: Mode) -> UserChanges:
     parts.add(UserHints, FeedUserHints(feed))
     parts.add(UserViews, SqlUserViews(database))
     parts.add(RoleViews, SqlRoleViews(database))
+    parts.add(Attempts, SqlAttempts(database))
+    parts.add(LoginGuard, parts.build(LoginGuard))
+    parts.add(LoginViews, SqlLoginViews(database))
+    parts.add(SessionViews, SqlSessionViews(database))
     return CachedUserChanges(cache, principals)
 
 

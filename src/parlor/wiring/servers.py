@@ -7,8 +7,10 @@ from parlor.adapters.memory.throttle import MemoryThrottle
 from parlor.adapters.redis.cache import RedisCache
 from parlor.adapters.redis.client import RedisLink
 from parlor.adapters.redis.feed import RedisFeed
+from parlor.adapters.redis.throttle import RedisThrottle
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.schema import Schema
+from parlor.adapters.throttling import SharedThrottle
 from parlor.config import BadSettings, Settings
 from parlor.core.identity.throttling import Throttle
 from parlor.core.shared.caching import Cache
@@ -33,22 +35,18 @@ def wire_database(parts: Assembly, settings: Settings, role: Role) -> Database:
     return database
 
 
-def wire_throttle(parts: Assembly, settings: Settings) -> None:
-    """Choose where tries are counted."""
-    parts.add(Throttle, MemoryThrottle(scale=settings.throttle_scale))
-
-
 def wire_cache_and_feed(parts: Assembly, settings: Settings, mode: Mode) -> None:
-    """Choose where what processes tell each other goes."""
+    """Choose where what processes tell each other goes, and where they count tries."""
     if mode is Mode.EMBEDDED:
-        _wire_memory(parts)
+        _wire_memory(parts, settings)
     else:
         _wire_redis(parts, settings)
 
 
-def _wire_memory(parts: Assembly) -> None:
+def _wire_memory(parts: Assembly, settings: Settings) -> None:
     parts.add(Cache, MemoryCache())
     parts.add(Feed, MemoryFeed())
+    parts.add(Throttle, MemoryThrottle(scale=settings.throttle_scale))
     parts.checks("redis", nothing, needed=False)
 
 
@@ -60,6 +58,8 @@ def _wire_redis(parts: Assembly, settings: Settings) -> None:
     cache = RedisCache(link, namespace=settings.namespace)
     parts.add(Cache, cache)
     parts.add(Feed, feed)
+    shared = RedisThrottle(link, namespace=settings.namespace, scale=settings.throttle_scale)
+    parts.add(Throttle, SharedThrottle(shared, MemoryThrottle(scale=settings.throttle_scale)))
     parts.opens(nothing, link.close)
     parts.opens(nothing, cache.close)
     parts.opens(feed.start, feed.close)

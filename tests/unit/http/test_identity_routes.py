@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 from httpx import AsyncClient
 
@@ -12,6 +13,7 @@ from parlor.core.shared.ids import UserId, uuid7
 from tests.fakes.container import WHEN, FakeContainer
 
 LOGIN = {"email": "ada@example.org", "password": "correct horse"}
+HERE = Client(ip="127.0.0.1", user_agent=f"python-httpx/{httpx.__version__}")
 PAIR = TokenPair(access_token="a", expires_in=900, refresh_token="r", refresh_expires_in=2_592_000)
 
 
@@ -141,7 +143,7 @@ async def test_a_refresh_token_brings_the_next_pair(fake: FakeContainer, client:
     told = fake.commands[Refresh] = Told(PAIR)
     answer = await client.post("/api/v1/auth/refresh", json={"refresh_token": "old"})
     assert answer.status_code == 200
-    assert told.fields == {"refresh_token": "old"}
+    assert told.fields == {"refresh_token": "old", "client": HERE}
 
 
 async def test_a_used_up_refresh_token_brings_nothing(fake: FakeContainer, client: AsyncClient) -> None:
@@ -171,7 +173,7 @@ async def test_logging_out_ends_what_was_asked(
     answer = await ada.post(f"/api/v1/auth/logout{query}")
     assert (answer.status_code, answer.content) == (204, b"")
     assert told.arguments == (fake.authenticate.principal,)
-    assert told.fields == {"scope": scope}
+    assert told.fields == {"scope": scope, "client": HERE}
 
 
 async def test_an_unknown_scope_ends_nothing(ada: AsyncClient) -> None:

@@ -7,7 +7,11 @@ from datetime import timedelta
 
 import pytest
 
+from parlor.adapters.memory.throttle import MemoryThrottle
+from parlor.core.identity.attempts import LoginGuard
+from parlor.core.identity.history import LoginEntry
 from parlor.core.identity.model import Client, Session, User
+from parlor.core.identity.sessions import EndSession
 from parlor.core.identity.use_cases import (
     Authenticate,
     GraceWindow,
@@ -22,7 +26,14 @@ from parlor.core.identity.use_cases import (
 )
 from tests.builders import PASSWORD, a_user
 from tests.fakes.clock import FakeClock
-from tests.fakes.identity import FakeAccessTokens, FakeDirectory, FakeHasher, FakeRefreshTokens
+from tests.fakes.identity import (
+    FakeAccessTokens,
+    FakeAttempts,
+    FakeDirectory,
+    FakeHasher,
+    FakeRefreshTokens,
+    IdentityStore,
+)
 from tests.fakes.work import FakeDatabase
 
 GRACE = timedelta(seconds=20)
@@ -40,10 +51,18 @@ class Identity:
     common: frozenset[str] = frozenset({"password1"})
     database: FakeDatabase = field(init=False)
     directory: FakeDirectory = field(init=False)
+    throttle: MemoryThrottle = field(init=False)
 
     def __post_init__(self) -> None:
         self.database = FakeDatabase(self.clock)
-        self.directory = FakeDirectory(lambda: self.database.store.identity)
+        self.directory = FakeDirectory(self._store)
+        self.throttle = MemoryThrottle(monotonic=self._monotonic)
+
+    def _monotonic(self) -> float:
+        return self.clock.now.timestamp()
+
+    def _store(self) -> IdentityStore:
+        return self.database.store.identity
 
     @property
     def policy(self) -> PasswordPolicy:
@@ -55,15 +74,21 @@ class Identity:
 
     @property
     def log_in(self) -> LogIn:
-        return LogIn(self.database.work, self.hasher, self.access, self.refreshing, self.clock)
+        guard = LoginGuard(self.throttle, FakeAttempts(self._store), self.clock)
+        return LogIn(self.database.work, guard, self.hasher, self.access, self.refreshing, self.clock)
 
     @property
     def refresh(self) -> Refresh:
-        return Refresh(self.database.work, self.access, self.refreshing, self.clock, GraceWindow(GRACE))
+        grace = GraceWindow(GRACE)
+        return Refresh(self.database.work, self.access, self.refreshing, self.throttle, self.clock, grace)
 
     @property
     def log_out(self) -> LogOut:
         return LogOut(self.database.work, self.clock)
+
+    @property
+    def end_session(self) -> EndSession:
+        return EndSession(self.database.work, self.clock)
 
     @property
     def reset_password(self) -> ResetPassword:
@@ -100,6 +125,9 @@ class Identity:
 
     def live_sessions(self, user: User) -> list[Session]:
         return [one for one in self.sessions(user) if one.ended_at is None]
+
+    def lines(self, user: User) -> list[LoginEntry]:
+        return [line for line in self.database.store.identity.logins if line.user_id == user.id]
 
     def facts(self) -> list[tuple[str, object]]:
         return [(fact.name, fact.subject) for fact in self.database.store.facts]

@@ -19,7 +19,7 @@ from parlor.core.identity.model import (
 from parlor.core.identity.use_cases import TokenPair
 from tests.builders import a_session
 from tests.fakes.clock import NOON
-from tests.unit.identity.conftest import GRACE, Identity
+from tests.unit.identity.conftest import CLIENT, GRACE, Identity
 
 REUSE = "identity.refresh_reuse_detected"
 
@@ -31,25 +31,25 @@ async def entered(identity: Identity) -> tuple[User, TokenPair]:
 
 async def refused(identity: Identity, token: str) -> None:
     with pytest.raises(InvalidGrant):
-        await identity.refresh(refresh_token=token)
+        await identity.refresh(refresh_token=token, client=CLIENT)
 
 
 async def test_the_current_token_brings_the_next_pair(identity: Identity) -> None:
     user, first = await entered(identity)
     identity.clock.advance(hours=1)
-    second = await identity.refresh(refresh_token=first.refresh_token)
+    second = await identity.refresh(refresh_token=first.refresh_token, client=CLIENT)
     assert second.refresh_token not in ("", first.refresh_token)
     assert second.access_token != first.access_token
     (session,) = identity.sessions(user)
     assert session.current == identity.refreshing.fingerprint(second.refresh_token)
     assert session.parent == identity.refreshing.fingerprint(first.refresh_token)
     assert session.rotated_at == session.last_used_at == NOON + timedelta(hours=1)
-    await identity.refresh(refresh_token=second.refresh_token)
+    await identity.refresh(refresh_token=second.refresh_token, client=CLIENT)
 
 
 async def test_both_pairs_stand_for_the_same_session(identity: Identity) -> None:
     _, first = await entered(identity)
-    second = await identity.refresh(refresh_token=first.refresh_token)
+    second = await identity.refresh(refresh_token=first.refresh_token, client=CLIENT)
     one, other = await identity.principal(first), await identity.principal(second)
     assert one.session_id == other.session_id
 
@@ -57,9 +57,9 @@ async def test_both_pairs_stand_for_the_same_session(identity: Identity) -> None
 async def test_a_repetition_within_the_grace_brings_the_same_successor(identity: Identity) -> None:
     """A lost answer and two open tabs are normal life."""
     user, first = await entered(identity)
-    second = await identity.refresh(refresh_token=first.refresh_token)
+    second = await identity.refresh(refresh_token=first.refresh_token, client=CLIENT)
     identity.clock.now += GRACE - timedelta(milliseconds=1)
-    again = await identity.refresh(refresh_token=first.refresh_token)
+    again = await identity.refresh(refresh_token=first.refresh_token, client=CLIENT)
     assert again.refresh_token == second.refresh_token
     assert len(identity.live_sessions(user)) == 1
     assert REUSE not in dict(identity.facts())
@@ -67,7 +67,7 @@ async def test_a_repetition_within_the_grace_brings_the_same_successor(identity:
 
 async def test_a_repetition_after_the_grace_ends_the_session(identity: Identity) -> None:
     user, first = await entered(identity)
-    second = await identity.refresh(refresh_token=first.refresh_token)
+    second = await identity.refresh(refresh_token=first.refresh_token, client=CLIENT)
     identity.clock.now += GRACE
     await refused(identity, first.refresh_token)
     assert identity.live_sessions(user) == []
@@ -80,8 +80,8 @@ async def test_a_repetition_after_the_grace_ends_the_session(identity: Identity)
 async def test_an_older_token_is_a_replay_even_at_once(identity: Identity) -> None:
     """The grace belongs to the direct parent alone."""
     user, first = await entered(identity)
-    second = await identity.refresh(refresh_token=first.refresh_token)
-    await identity.refresh(refresh_token=second.refresh_token)
+    second = await identity.refresh(refresh_token=first.refresh_token, client=CLIENT)
+    await identity.refresh(refresh_token=second.refresh_token, client=CLIENT)
     await refused(identity, first.refresh_token)
     assert identity.live_sessions(user) == []
 
@@ -89,16 +89,16 @@ async def test_an_older_token_is_a_replay_even_at_once(identity: Identity) -> No
 async def test_a_replay_ends_no_other_session(identity: Identity) -> None:
     user, first = await entered(identity)
     other = await identity.enter(user)
-    await identity.refresh(refresh_token=first.refresh_token)
+    await identity.refresh(refresh_token=first.refresh_token, client=CLIENT)
     identity.clock.now += GRACE
     await refused(identity, first.refresh_token)
     assert len(identity.live_sessions(user)) == 1
-    await identity.refresh(refresh_token=other.refresh_token)
+    await identity.refresh(refresh_token=other.refresh_token, client=CLIENT)
 
 
 async def test_a_replay_is_told_once(identity: Identity) -> None:
     _, first = await entered(identity)
-    await identity.refresh(refresh_token=first.refresh_token)
+    await identity.refresh(refresh_token=first.refresh_token, client=CLIENT)
     identity.clock.now += GRACE
     for _ in range(3):
         await refused(identity, first.refresh_token)
@@ -129,7 +129,7 @@ async def test_a_session_that_was_left_alone_expires(identity: Identity) -> None
     """30 days after its last use, whenever it began."""
     _, first = await entered(identity)
     identity.clock.now += SESSION_IDLE - timedelta(seconds=1)
-    second = await identity.refresh(refresh_token=first.refresh_token)
+    second = await identity.refresh(refresh_token=first.refresh_token, client=CLIENT)
     identity.clock.now += SESSION_IDLE
     await refused(identity, second.refresh_token)
 
@@ -140,7 +140,7 @@ async def test_a_session_expires_however_often_it_is_used(identity: Identity) ->
     ends = NOON + SESSION_LIFE
     while identity.clock.now + timedelta(days=25) < ends:
         identity.clock.advance(days=25)
-        pair = await identity.refresh(refresh_token=pair.refresh_token)
+        pair = await identity.refresh(refresh_token=pair.refresh_token, client=CLIENT)
         left = min(ends - identity.clock.now, SESSION_IDLE)
         assert pair.refresh_expires_in == left.total_seconds()
     identity.clock.now = ends
@@ -149,7 +149,7 @@ async def test_a_session_expires_however_often_it_is_used(identity: Identity) ->
 
 async def test_a_late_replay_in_an_expired_session_is_only_refused(identity: Identity) -> None:
     user, first = await entered(identity)
-    await identity.refresh(refresh_token=first.refresh_token)
+    await identity.refresh(refresh_token=first.refresh_token, client=CLIENT)
     identity.clock.now += SESSION_IDLE
     await refused(identity, first.refresh_token)
     assert identity.facts() == []
@@ -159,11 +159,11 @@ async def test_a_late_replay_in_an_expired_session_is_only_refused(identity: Ide
 async def test_a_new_server_key_inside_the_grace_refuses_the_repetition_only(identity: Identity) -> None:
     """The same successor cannot be derived any more; that is no replay, so the session lives on."""
     user, first = await entered(identity)
-    second = await identity.refresh(refresh_token=first.refresh_token)
+    second = await identity.refresh(refresh_token=first.refresh_token, client=CLIENT)
     identity.refreshing.key = "!"
     await refused(identity, first.refresh_token)
     assert len(identity.live_sessions(user)) == 1
-    await identity.refresh(refresh_token=second.refresh_token)
+    await identity.refresh(refresh_token=second.refresh_token, client=CLIENT)
 
 
 def test_a_session_ends_once() -> None:
@@ -214,7 +214,7 @@ async def test_any_tokens_at_any_times_follow_the_rules(steps: Sequence[tuple[in
         number = max(0, len(family.tokens) - 1 - back)
         expected = family.presents(number, identity.clock.now)
         try:
-            answer = await identity.refresh(refresh_token=family.tokens[number])
+            answer = await identity.refresh(refresh_token=family.tokens[number], client=CLIENT)
         except InvalidGrant:
             assert expected in ("refused", "replay")
         else:

@@ -16,9 +16,9 @@ async def works(identity: Identity, pair: TokenPair) -> bool:
         await identity.authenticate(pair.access_token)
     except InvalidToken:
         with pytest.raises(InvalidGrant):
-            await identity.refresh(refresh_token=pair.refresh_token)
+            await identity.refresh(refresh_token=pair.refresh_token, client=CLIENT)
         return False
-    await identity.refresh(refresh_token=pair.refresh_token)
+    await identity.refresh(refresh_token=pair.refresh_token, client=CLIENT)
     return True
 
 
@@ -65,13 +65,13 @@ async def test_a_token_of_an_earlier_epoch_is_refused(identity: Identity) -> Non
         stored.end_all_tokens(identity.clock())
     with pytest.raises(InvalidToken):
         await identity.authenticate(pair.access_token)
-    again = await identity.refresh(refresh_token=pair.refresh_token)
+    again = await identity.refresh(refresh_token=pair.refresh_token, client=CLIENT)
     await identity.authenticate(again.access_token)
 
 
 async def test_logging_out_ends_this_session_alone(identity: Identity) -> None:
     _, mine, other = await entered_twice(identity)
-    await identity.log_out(await identity.principal(mine), scope=LogoutScope.THIS)
+    await identity.log_out(await identity.principal(mine), scope=LogoutScope.THIS, client=CLIENT)
     assert not await works(identity, mine)
     assert await works(identity, other)
 
@@ -79,23 +79,23 @@ async def test_logging_out_ends_this_session_alone(identity: Identity) -> None:
 async def test_logging_out_twice_is_once(identity: Identity) -> None:
     user, mine, _ = await entered_twice(identity)
     principal = await identity.principal(mine)
-    await identity.log_out(principal, scope=LogoutScope.THIS)
+    await identity.log_out(principal, scope=LogoutScope.THIS, client=CLIENT)
     before = identity.sessions(user)
     identity.clock.advance(seconds=1)
-    await identity.log_out(principal, scope=LogoutScope.THIS)
+    await identity.log_out(principal, scope=LogoutScope.THIS, client=CLIENT)
     assert identity.sessions(user) == before
 
 
 async def test_logging_the_others_out_keeps_this_session(identity: Identity) -> None:
     _, mine, other = await entered_twice(identity)
-    await identity.log_out(await identity.principal(mine), scope=LogoutScope.OTHERS)
+    await identity.log_out(await identity.principal(mine), scope=LogoutScope.OTHERS, client=CLIENT)
     assert await works(identity, mine)
     assert not await works(identity, other)
 
 
 async def test_logging_out_everywhere_ends_every_token(identity: Identity) -> None:
     user, mine, other = await entered_twice(identity)
-    await identity.log_out(await identity.principal(mine), scope=LogoutScope.ALL)
+    await identity.log_out(await identity.principal(mine), scope=LogoutScope.ALL, client=CLIENT)
     assert not await works(identity, mine)
     assert not await works(identity, other)
     assert identity.user(user).epoch == 1
@@ -106,7 +106,7 @@ async def test_logging_out_everywhere_ends_every_token(identity: Identity) -> No
 async def test_nobody_elses_sessions_end(identity: Identity, scope: LogoutScope) -> None:
     user, stranger = await identity.add(), await identity.add()
     theirs = await identity.enter(stranger)
-    await identity.log_out(await identity.principal(await identity.enter(user)), scope=scope)
+    await identity.log_out(await identity.principal(await identity.enter(user)), scope=scope, client=CLIENT)
     assert await works(identity, theirs)
 
 

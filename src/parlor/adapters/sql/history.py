@@ -1,16 +1,48 @@
-"""The login history in PostgreSQL."""
+"""The login history in PostgreSQL: lines of what was done, of what failed, and how they are read."""
 
+from datetime import datetime
 from typing import Protocol
 
-from sqlalchemy import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from parlor.adapters.sql.driver import PooledConnection
+from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.statements import Statement
 from parlor.adapters.sql.tables import logins
-from parlor.core.identity.history import LoginEntry
-from parlor.core.shared.ids import uuid7
+from parlor.adapters.sql.views import after_key, json_object, moment, page_of, paged, same
+from parlor.core.identity.history import MANAGE_USERS, LoginEntry, Method, Outcome
+from parlor.core.identity.model import Client
+from parlor.core.shared.actor import Actor
+from parlor.core.shared.errors import NotFound
+from parlor.core.shared.ids import UserId, uuid7
+from parlor.core.shared.paging import Page, PageRequest
 
-_ADD = Statement(insert(logins))
+_ADD = Statement(insert(logins).on_conflict_do_nothing())
+_FAMILIAR = """
+select exists(select from users u join logins l on l.user_id = u.id
+               where u.email_key = $1 and l.network = $2 and l.outcome = 'success' and l.at > $3)"""
+# One statement, whether the account exists or not, and no commit that waits for the disk where it does: the time that
+# this takes tells nobody which.
+_FAILED = """
+with lazily as materialized (select set_config('synchronous_commit', 'off', true))
+insert into logins (id, user_id, at, outcome, method, ip, network, user_agent)
+select $2, u.id, $3, $4, $5, $6, $7, $8 from lazily, users u where u.email_key = $1
+on conflict do nothing"""
+
+_LOGIN = json_object(
+    {"at": moment("at")} | same("outcome", "ip", "user_agent", "method", "session_id"),
+)
+_LOGINS = paged(
+    _LOGIN,
+    "at",
+    "logins where user_id = $1 and ($2::timestamptz is null or (at, id) < ($2, $3))",
+    "$4::int",
+)
+_IS_USER = "select true from users where id = $1"
+FORGET = """
+delete from logins where id = any(array(
+    select id from logins where at < clock_timestamp() - $1::interval
+     order by at limit 1000 for update skip locked))"""
 
 
 class HistoryScope(Protocol):
@@ -27,18 +59,51 @@ class SqlHistory:
 
     async def add(self, entry: LoginEntry) -> None:
         """Insert."""
-        await _ADD.run(await self._work.session(), **_columns(entry))
+        client = entry.client
+        await _ADD.run(
+            await self._work.session(),
+            id=uuid7(),
+            user_id=entry.user_id,
+            at=entry.at,
+            outcome=entry.outcome,
+            method=entry.method,
+            ip=client.ip,
+            network=client.network,
+            user_agent=client.user_agent,
+            session_id=entry.session_id,
+        )
 
 
-def _columns(entry: LoginEntry) -> dict[str, object]:
-    return {
-        "id": uuid7(),
-        "user_id": entry.user_id,
-        "at": entry.at,
-        "outcome": entry.outcome,
-        "method": entry.method,
-        "ip": entry.client.ip,
-        "network": entry.client.network,
-        "user_agent": entry.client.user_agent,
-        "session_id": entry.session_id,
-    }
+class SqlAttempts:
+    """Port `Attempts`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def familiar(self, account: str, client: Client, since: datetime) -> bool:
+        """Look for a login."""
+        async with self._database.session() as session:
+            found: bool = await session.fetchval(_FAMILIAR, account, client.network, since)
+        return found
+
+    async def failed(self, account: str, outcome: Outcome, client: Client, at: datetime) -> None:
+        """Insert, for whoever it is."""
+        told = (client.ip, client.network, client.user_agent)
+        async with self._database.session() as session:
+            await session.execute(_FAILED, account, uuid7(), at, outcome, Method.PASSWORD, *told)
+
+
+class SqlLoginViews:
+    """Port `LoginViews`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def page(self, viewer: Actor, user_id: UserId, page: PageRequest) -> Page[bytes]:
+        """Read a page, newest first."""
+        if viewer.user_id != user_id:
+            viewer.must(MANAGE_USERS)
+        async with self._database.session() as session:
+            if viewer.user_id != user_id and not await session.fetchval(_IS_USER, user_id):
+                raise NotFound
+            return page_of(await session.fetchrow(_LOGINS, user_id, *after_key(page.after), page.limit))

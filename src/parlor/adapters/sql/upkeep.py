@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-from parlor.adapters.sql import idempotency, tickets
+from parlor.adapters.sql import history, idempotency, tickets
 from parlor.adapters.sql.ends import told
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.held_back import set_free
@@ -120,6 +120,11 @@ class SqlUpkeep:
         """Delete a batch of old dead letters."""
         async with self._database.session() as session:
             return _count(await session.execute(_FORGET_LETTERS, keep))
+
+    async def forget_logins(self, keep: timedelta) -> int:
+        """Delete a batch of old lines."""
+        async with self._database.session() as session:
+            return _count(await session.execute(history.FORGET, keep))
 
 
 def _count(status: str) -> int:

@@ -6,7 +6,11 @@ from enum import StrEnum
 from typing import Protocol
 
 from parlor.core.identity.model import Client
+from parlor.core.shared.actor import Actor
 from parlor.core.shared.ids import SessionId, UserId
+from parlor.core.shared.paging import Page, PageRequest
+
+MANAGE_USERS = "users:manage"
 
 
 class Outcome(StrEnum):
@@ -48,4 +52,15 @@ class History(Protocol):
 
     async def add(self, entry: LoginEntry) -> None:
         """Write a line, in the transaction of what it tells of."""
+        ...
+
+
+class LoginViews(Protocol):
+    """The history as it is read."""
+
+    async def page(self, viewer: Actor, user_id: UserId, page: PageRequest) -> Page[bytes]:
+        """Read a user's lines, the newest first, as a JSON array: one's own, or anybody's with `users:manage`.
+
+        Raises PermissionMissing, NotFound.
+        """
         ...

@@ -83,14 +83,18 @@ class Sessions(Protocol):
         """Find the session that this token hash was ever issued for, ended ones too. Its row stays locked."""
         ...
 
+    async def find_by_token(self, presented: bytes) -> SessionId | None:
+        """Tell which session this token hash was ever issued for, without a lock."""
+        ...
+
     async def save(self, session: Session) -> None:
         """Store what changed; a new current token joins the family."""
         ...
 
     async def end(
         self, user: User, at: datetime, *, only: SessionId | None = None, but: SessionId | None = None
-    ) -> None:
-        """End the user's live sessions: `only` one, all `but` one, or all."""
+    ) -> int:
+        """End the user's live sessions: `only` one, all `but` one, or all; answers how many."""
         ...
 
 

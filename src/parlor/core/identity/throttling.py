@@ -1,7 +1,7 @@
 """How often somebody may try: every limit by its name, and how a bucket counts.
 
 A plain bucket holds so many tries and fills again evenly. A patient one never runs dry for long: its tries are free,
-then each makes the next one wait, 1 s, 2 s, 4 s ... 60 s, and each full minute without one takes one off the count.
+then each makes the next one wait, 1 s, 2 s, 4 s ... 60 s, and every minute takes one off the count.
 So a stranger slows an account's owner down, and never locks them out (OWASP Authentication Cheat Sheet on account
 lockout). A try that is refused is not counted.
 """
@@ -13,7 +13,7 @@ from typing import Protocol
 
 LONGEST_WAIT_S = 60.0
 FORGOTTEN_S = 60.0
-_ROUNDING = 1e-9
+ROUNDING = 1e-6  # of a try
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ API_KEY_BY_ADDRESS = Rule("api-key-address", 30, failures_only=True)
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """What is counted under one key: tries, the moment of the last one, and until when the next must wait."""
+    """What is counted under one key: tries, the moment up to which time has taken some off, and how long to wait."""
 
     tries: float = 0.0
     at: float = 0.0
@@ -62,28 +62,23 @@ class Bucket:
         until = 0.0 if rule.patient else self.until
         return Bucket(max(0.0, self.tries - 1), self.at, until)
 
-    def empty_at(self, rule: Rule) -> float:
-        """From when on it is worth no more than a new one."""
-        if rule.patient:
-            return max(self.until, self.at + self.tries * FORGOTTEN_S)
-        return self.at + self.tries * rule.window_s / rule.tries
-
     def _drain(self, rule: Rule, now: float) -> tuple["Bucket", float]:
         each_s = rule.window_s / rule.tries
         left = max(0.0, self.tries - max(0.0, now - self.at) / each_s)
         excess = left + 1 - rule.tries
-        if excess > _ROUNDING:
+        if excess > ROUNDING:
             return self, excess * each_s
         return Bucket(left + 1, now), 0.0
 
     def _wait(self, rule: Rule, now: float) -> tuple["Bucket", float]:
         if now < self.until:
             return self, self.until - now
-        forgotten = math.floor(max(0.0, now - self.at) / FORGOTTEN_S)
-        tries = max(0.0, self.tries - forgotten) + 1
-        beyond = tries - rule.tries
-        wait = min(LONGEST_WAIT_S, 2.0**beyond) if beyond >= 0 else 0.0
-        return Bucket(tries, now, now + wait if wait else 0.0), 0.0
+        minutes = math.floor(max(0.0, now - self.at) / FORGOTTEN_S)
+        left = max(0.0, self.tries - minutes)
+        at = self.at + minutes * FORGOTTEN_S if left else now
+        beyond = left + 1 - rule.tries
+        until = now + min(LONGEST_WAIT_S, 2.0**beyond) if beyond >= 0 else 0.0
+        return Bucket(left + 1, at, until), 0.0
 
 
 class Throttle(Protocol):
@@ -108,5 +103,5 @@ def bucket_key(rule: Rule, key: str) -> str:
 
 
 def whole_seconds(wait_s: float) -> int:
-    """Round up, to what `Retry-After` can say."""
-    return max(1, math.ceil(wait_s - _ROUNDING))
+    """Round up (but for what clocks do not agree on), to what `Retry-After` can say."""
+    return max(1, math.ceil(round(wait_s, 3)))

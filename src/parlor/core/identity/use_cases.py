@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from parlor.core.identity.attempts import Attempt, LoginGuard
 from parlor.core.identity.events import RefreshReuseDetected, UserRegistered
+from parlor.core.identity.history import LoginEntry, Method, Outcome
 from parlor.core.identity.model import (
     SESSION_LIFE,
     Client,
@@ -31,6 +33,7 @@ from parlor.core.identity.ports import (
     RefreshTokens,
     Snapshot,
 )
+from parlor.core.identity.throttling import REFRESH_BY_SESSION, Throttle
 from parlor.core.shared.actor import Actor, ActorKind
 from parlor.core.shared.clock import Clock
 from parlor.core.shared.errors import Contended, Flaw, Invalid, NotFound
@@ -125,20 +128,30 @@ class LogIn:
     """Anybody with the right password opens a session. An unknown address takes the same time and says the same."""
 
     work: UnitOfWork[IdentityWork]
+    guard: LoginGuard
     hasher: PasswordHasher
     access: AccessTokens
     refresh: RefreshTokens
     clock: Clock
 
     async def __call__(self, *, email: str, password: str, client: Client) -> TokenPair:
-        password = unicodedata.normalize("NFC", password)
+        account, password = email_key(email.strip()), unicodedata.normalize("NFC", password)
+        async with self.guard.letting_in(account, client) as attempt:
+            known = await self._checked(account, password, attempt)
+            outdated = self.hasher.outdated(known.password_hash)
+            upgraded = await self.hasher.hash(password) if outdated else None
+            return await self._open(known, upgraded, client)
+
+    async def _checked(self, account: str, password: str, attempt: Attempt) -> User:
         async with self.work() as work:
-            known = await work.users.find_by_email(email_key(email.strip()))
+            known = await work.users.find_by_email(account)
         right = await self.hasher.verify(password, known.password_hash if known else None)
-        if known is None or not right or not known.active:
+        if known is None or not right:
             raise InvalidCredentials
-        upgraded = await self.hasher.hash(password) if self.hasher.outdated(known.password_hash) else None
-        return await self._open(known, upgraded, client)
+        if not known.active:
+            attempt.outcome = Outcome.DISABLED
+            raise InvalidCredentials
+        return known
 
     async def _open(self, known: User, upgraded: str | None, client: Client) -> TokenPair:
         token = self.refresh.first()
@@ -153,6 +166,9 @@ class LogIn:
                 user.rehash(upgraded)
                 await work.users.save(user)
             await work.sessions.add(user, session)
+            await work.history.add(
+                LoginEntry(user.id, session.created_at, Outcome.SUCCESS, Method.PASSWORD, client, session.id)
+            )
         return _pair(self.access, user, session, token, self.clock())
 
     def _session(self, user: User, token: str, client: Client) -> Session:
@@ -182,19 +198,30 @@ class Refresh:
     work: UnitOfWork[IdentityWork]
     access: AccessTokens
     refresh: RefreshTokens
+    throttle: Throttle
     clock: Clock
     grace: GraceWindow
 
-    async def __call__(self, *, refresh_token: str) -> TokenPair:
+    async def __call__(self, *, refresh_token: str, client: Client) -> TokenPair:
         presented = self.refresh.fingerprint(refresh_token)
         successor = self.refresh.successor(refresh_token)
+        await self._admit(presented)
         async with self.work() as work:
-            pair = await self._rotate(work, presented, successor)
+            pair = await self._rotate(work, presented, successor, client)
         if pair is None:
             raise InvalidGrant
         return pair
 
-    async def _rotate(self, work: IdentityWork, presented: bytes, successor: str) -> TokenPair | None:
+    async def _admit(self, presented: bytes) -> None:
+        async with self.work() as work:
+            session_id = await work.sessions.find_by_token(presented)
+        if session_id is None:
+            raise InvalidGrant
+        await self.throttle.take(REFRESH_BY_SESSION, str(session_id))
+
+    async def _rotate(
+        self, work: IdentityWork, presented: bytes, successor: str, client: Client
+    ) -> TokenPair | None:
         now = self.clock()
         session = await work.sessions.get_by_token(presented)
         user = await work.users.find(session.user_id) if session else None
@@ -205,6 +232,9 @@ class Refresh:
             await work.sessions.save(session)
         elif not session.in_grace(presented, now, self.grace.length):
             await work.sessions.end(user, now, only=session.id)
+            await work.history.add(
+                LoginEntry(user.id, now, Outcome.REFRESH_REUSE, Method.REFRESH, client, session.id)
+            )
             work.publish(RefreshReuseDetected(user.id, session.id))
             return None
         if session.current != self.refresh.fingerprint(successor):
@@ -219,19 +249,22 @@ class LogOut:
     work: UnitOfWork[IdentityWork]
     clock: Clock
 
-    async def __call__(self, principal: Principal, *, scope: LogoutScope) -> None:
+    async def __call__(self, principal: Principal, *, scope: LogoutScope, client: Client) -> None:
         now = self.clock()
         async with self.work() as work:
             user = await work.users.get(principal.user.id)
             match scope:
                 case LogoutScope.THIS:
-                    await work.sessions.end(user, now, only=principal.session_id)
+                    ended = await work.sessions.end(user, now, only=principal.session_id)
                 case LogoutScope.OTHERS:
-                    await work.sessions.end(user, now, but=principal.session_id)
+                    ended = await work.sessions.end(user, now, but=principal.session_id)
                 case LogoutScope.ALL:
                     user.end_all_tokens(now)
                     await work.users.save(user)
-                    await work.sessions.end(user, now)
+                    ended = await work.sessions.end(user, now)
+            if ended:
+                entry = LoginEntry(user.id, now, Outcome.LOGOUT, Method.SESSION, client, principal.session_id)
+                await work.history.add(entry)
 
 
 @dataclass(frozen=True, slots=True)

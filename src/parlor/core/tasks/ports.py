@@ -191,6 +191,10 @@ class Upkeep(Protocol):
         """Delete a batch of dead letters that are older than this, replayed or not; answers how many."""
         ...
 
+    async def forget_logins(self, keep: timedelta) -> int:
+        """Delete a batch of the login history's lines that are older than this; answers how many."""
+        ...
+
 
 class Threads(Protocol):
     """Runs code that blocks, beside the event loop."""

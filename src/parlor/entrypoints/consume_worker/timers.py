@@ -31,12 +31,14 @@ class Timers:
         fire: FireSchedules,
         keep: timedelta,
         keep_letters: timedelta,
+        keep_logins: timedelta,
     ) -> None:
         self._upkeep = upkeep
         self._bus = bus
         self._fire_schedules = fire
         self._keep = keep
         self._keep_letters = keep_letters
+        self._keep_logins = keep_logins
         self._loops: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -84,6 +86,8 @@ class Timers:
         while await self._upkeep.forget_ended(self._keep):
             pass
         while await self._upkeep.forget_letters(self._keep_letters):
+            pass
+        while await self._upkeep.forget_logins(self._keep_logins):
             pass
 
 

@@ -16,11 +16,13 @@ from parlor.entrypoints.http.docs_pages import install_asyncapi, install_docs
 from parlor.entrypoints.http.errors import install_error_handlers
 from parlor.entrypoints.http.health import health_routes
 from parlor.entrypoints.http.identity import identity_routes
+from parlor.entrypoints.http.logins import login_routes
 from parlor.entrypoints.http.middleware import Edge
 from parlor.entrypoints.http.openapi import install_openapi
 from parlor.entrypoints.http.realtime import realtime_routes
 from parlor.entrypoints.http.roles import role_routes
 from parlor.entrypoints.http.schedules import schedule_routes
+from parlor.entrypoints.http.sessions import session_routes
 from parlor.entrypoints.http.task_events import task_event_routes
 from parlor.entrypoints.http.tasks import task_routes
 from parlor.entrypoints.http.users import user_routes
@@ -64,6 +66,8 @@ def _install(app: FastAPI, container: Container) -> None:
     # Their routes are taken over as they are: an included router would match each request twice.
     contexts = (
         identity_routes,
+        login_routes,
+        session_routes,
         task_routes,
         task_event_routes,
         schedule_routes,

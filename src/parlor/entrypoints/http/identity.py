@@ -21,7 +21,7 @@ from parlor.core.identity.model import (
 )
 from parlor.core.identity.throttling import LOGIN_BY_ADDRESS, REGISTER_BY_ADDRESS
 from parlor.core.identity.use_cases import LogIn, LogOut, LogoutScope, Refresh, Register
-from parlor.core.shared.errors import Busy
+from parlor.core.shared.errors import Busy, TooMany
 from parlor.entrypoints.http.answers import etag, shown
 from parlor.entrypoints.http.auth import CurrentPrincipal
 from parlor.entrypoints.http.call import call_of
@@ -122,15 +122,20 @@ def identity_routes(container: Container) -> APIRouter:
         pair = await open_session(email=body.email, password=body.password, client=client_of(request))
         return shown(TokenPair.model_validate(pair))
 
-    @routes.post("/auth/refresh", response_model=TokenPair, openapi_extra=needs(PUBLIC, InvalidGrant))
-    async def refresh(body: RefreshRequest) -> Response:
+    @routes.post(
+        "/auth/refresh", response_model=TokenPair, openapi_extra=needs(PUBLIC, InvalidGrant, TooMany)
+    )
+    async def refresh(body: RefreshRequest, request: Request) -> Response:
         """Take the session's refresh token, give the next pair; a used-up token ends the session."""
-        return shown(TokenPair.model_validate(await rotate(refresh_token=body.refresh_token)))
+        pair = await rotate(refresh_token=body.refresh_token, client=client_of(request))
+        return shown(TokenPair.model_validate(pair))
 
     @routes.post("/auth/logout", status_code=204, openapi_extra=needs(OWN))
-    async def log_out(principal: CurrentPrincipal, scope: LogoutScope = LogoutScope.THIS) -> Response:
+    async def log_out(
+        principal: CurrentPrincipal, request: Request, scope: LogoutScope = LogoutScope.THIS
+    ) -> Response:
         """End this session, the others, or all and every token with them."""
-        await end_sessions(principal, scope=scope)
+        await end_sessions(principal, scope=scope, client=client_of(request))
         return Response(status_code=204)
 
     return routes
