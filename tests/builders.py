@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from parlor.core.identity.history import LoginEntry, Method, Outcome
 from parlor.core.identity.model import SESSION_LIFE, Client, Session, User
 from parlor.core.shared.actor import Actor, ActorKind
 from parlor.core.shared.bus import Delivery
@@ -42,6 +43,16 @@ def a_session(user: User | None = None, **fields: Any) -> Session:
         "client": Client(ip="192.0.2.1", user_agent="tests"),
     }
     return Session(**defaults | fields)
+
+
+def a_line(user: User, **fields: Any) -> LoginEntry:
+    defaults: dict[str, Any] = {
+        "at": NOON,
+        "outcome": Outcome.SUCCESS,
+        "method": Method.PASSWORD,
+        "client": Client(ip="192.0.2.1", user_agent="tests"),
+    }
+    return LoginEntry(user.id, **defaults | fields)
 
 
 def an_actor(*permissions: str, user_id: UUID | None = None) -> Actor:

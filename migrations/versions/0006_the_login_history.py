@@ -24,7 +24,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name="fk_logins_user_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name="pk_logins"),
     )
-    op.create_index("ix_logins_at", "logins", ["at"])
     op.create_index("ix_logins_user_id", "logins", ["user_id", "at", "id"])
     op.create_index(
         "ix_logins_known",

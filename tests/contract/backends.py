@@ -7,14 +7,19 @@ from datetime import timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
+from parlor.adapters.sql.history import SqlAttempts
+from parlor.core.identity.attempts import Attempts
+from parlor.core.identity.history import LoginEntry, Method, Outcome
+from parlor.core.identity.model import Client
 from parlor.core.identity.roles import RoleWork
 from parlor.core.identity.tickets import TicketWork
 from parlor.core.shared.bus import Replay
 from parlor.core.shared.events import Event
-from parlor.core.shared.ids import DeadLetterId, TaskId
+from parlor.core.shared.ids import DeadLetterId, TaskId, UserId
 from parlor.core.shared.work import Reaction
 from parlor.core.tasks.schedules_ports import ScheduleWork
 from tests.fakes.clock import FakeClock
+from tests.fakes.identity import FakeAttempts
 from tests.fakes.work import FakeDatabase
 from tests.sql import Sql
 
@@ -58,6 +63,13 @@ class Backend(Protocol):
         """List what waits to be sent again."""
         ...
 
+    @property
+    def attempts(self) -> Attempts: ...
+
+    async def logins(self) -> Sequence[LoginEntry]:
+        """List the login history's lines by their time."""
+        ...
+
 
 @dataclass(slots=True)
 class FakeBackend:
@@ -87,6 +99,13 @@ class FakeBackend:
 
     async def replays(self) -> Sequence[Replay]:
         return self.database.store.tasks.replays
+
+    @property
+    def attempts(self) -> Attempts:
+        return FakeAttempts(lambda: self.database.store.identity)
+
+    async def logins(self) -> Sequence[LoginEntry]:
+        return sorted(self.database.store.identity.logins, key=lambda entry: entry.at)
 
 
 @dataclass(slots=True)
@@ -121,4 +140,21 @@ class SqlBackend:
         return [
             Replay(DeadLetterId(row["letter_id"]), **{name: row[name] for name in same})
             for row in await self.sql.rows("select * from replay_outbox order by id")
+        ]
+
+    @property
+    def attempts(self) -> Attempts:
+        return SqlAttempts(self.sql.database)
+
+    async def logins(self) -> Sequence[LoginEntry]:
+        return [
+            LoginEntry(
+                UserId(row["user_id"]),
+                row["at"],
+                Outcome(row["outcome"]),
+                Method(row["method"]),
+                Client(row["ip"], row["user_agent"]),
+                row["session_id"],
+            )
+            for row in await self.sql.rows("select * from logins order by at")
         ]

@@ -334,3 +334,35 @@ async def test_a_session_is_locked_while_its_token_is_looked_at(backend: Backend
             return True
 
     assert sum(await asyncio.gather(*(present() for _ in range(20)))) == 1
+
+
+async def test_a_token_names_its_session_without_a_lock(backend: Backend) -> None:
+    """The newest and the used-up ones; ended sessions too."""
+    user = a_user()
+    session = a_session(user, current=b"first")
+    async with backend.work() as work:
+        await work.users.add(user)
+        await work.sessions.add(user, session)
+        session.rotate(b"second", NOON)
+        await work.sessions.save(session)
+        await work.sessions.end(user, NOON)
+    async with backend.work() as work:
+        found = [await work.sessions.find_by_token(token) for token in (b"first", b"second", b"third")]
+    assert found == [session.id, session.id, None]
+
+
+async def test_ending_tells_how_many_sessions_lived(backend: Backend) -> None:
+    user, stranger = a_user(), a_user()
+    one, other, theirs = a_session(user), a_session(user), a_session(stranger)
+    async with backend.work() as work:
+        for owner, session in ((user, one), (user, other), (stranger, theirs)):
+            if session is not other:
+                await work.users.add(owner)
+            await work.sessions.add(owner, session)
+    async with backend.work() as work:
+        assert await work.sessions.end(user, NOON, only=theirs.id) == 0
+        assert await work.sessions.end(user, NOON, only=SessionId(uuid7())) == 0
+        assert await work.sessions.end(user, NOON, only=one.id) == 1
+        assert await work.sessions.end(user, NOON, only=one.id) == 0
+        assert await work.sessions.end(user, NOON) == 1
+        assert await work.sessions.end(user, NOON, but=one.id) == 0

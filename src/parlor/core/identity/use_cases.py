@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from parlor.core.identity.attempts import Attempt, LoginGuard
+from parlor.core.identity.attempts import LoginGuard
 from parlor.core.identity.events import RefreshReuseDetected, UserRegistered
 from parlor.core.identity.history import LoginEntry, Method, Outcome
 from parlor.core.identity.model import (
@@ -137,19 +137,19 @@ class LogIn:
     async def __call__(self, *, email: str, password: str, client: Client) -> TokenPair:
         account, password = email_key(email.strip()), unicodedata.normalize("NFC", password)
         async with self.guard.letting_in(account, client) as attempt:
-            known = await self._checked(account, password, attempt)
+            known = await self._checked(account, password)
+            attempt.outcome = Outcome.DISABLED  # with the right password nothing else is left to fail by
+            if not known.active:
+                raise InvalidCredentials
             outdated = self.hasher.outdated(known.password_hash)
             upgraded = await self.hasher.hash(password) if outdated else None
             return await self._open(known, upgraded, client)
 
-    async def _checked(self, account: str, password: str, attempt: Attempt) -> User:
+    async def _checked(self, account: str, password: str) -> User:
         async with self.work() as work:
             known = await work.users.find_by_email(account)
         right = await self.hasher.verify(password, known.password_hash if known else None)
         if known is None or not right:
-            raise InvalidCredentials
-        if not known.active:
-            attempt.outcome = Outcome.DISABLED
             raise InvalidCredentials
         return known
 

@@ -48,7 +48,7 @@ class Registration(Body):
     display_name: DisplayName | None = None
 
 
-class Login(Body):
+class Credentials(Body):
     """What one logs in with."""
 
     email: Email
@@ -117,7 +117,7 @@ def identity_routes(container: Container) -> APIRouter:
         openapi_extra=needs(PUBLIC, InvalidCredentials, Busy),
         dependencies=[per_address(LOGIN_BY_ADDRESS)],
     )
-    async def log_in(body: Login, request: Request) -> Response:
+    async def log_in(body: Credentials, request: Request) -> Response:
         """Open a session with the right password; an unknown address gets the same answer as a wrong one."""
         pair = await open_session(email=body.email, password=body.password, client=client_of(request))
         return shown(TokenPair.model_validate(pair))

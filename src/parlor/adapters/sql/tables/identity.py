@@ -87,7 +87,6 @@ logins = Table(
     Column("user_agent", Text),
     Column("session_id", Uuid),
     Index("ix_logins_user_id", "user_id", "at", "id"),
-    Index("ix_logins_at", "at"),
     Index("ix_logins_known", "user_id", "network", "at", postgresql_where=text("outcome = 'success'")),
 )
 # However hard somebody tries, an account is told once a minute that it was throttled. (The words are PostgreSQL's
