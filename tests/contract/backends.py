@@ -8,9 +8,11 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from parlor.adapters.sql.history import SqlAttempts
+from parlor.adapters.sql.sessions import SqlFamilies
 from parlor.core.identity.attempts import Attempts
 from parlor.core.identity.history import LoginEntry, Method, Outcome
 from parlor.core.identity.model import Client
+from parlor.core.identity.ports import Families
 from parlor.core.identity.roles import RoleWork
 from parlor.core.identity.tickets import TicketWork
 from parlor.core.shared.bus import Replay
@@ -19,7 +21,7 @@ from parlor.core.shared.ids import DeadLetterId, TaskId, UserId
 from parlor.core.shared.work import Reaction
 from parlor.core.tasks.schedules_ports import ScheduleWork
 from tests.fakes.clock import FakeClock
-from tests.fakes.identity import FakeAttempts
+from tests.fakes.identity import FakeAttempts, FakeFamilies
 from tests.fakes.work import FakeDatabase
 from tests.sql import Sql
 
@@ -66,6 +68,9 @@ class Backend(Protocol):
     @property
     def attempts(self) -> Attempts: ...
 
+    @property
+    def families(self) -> Families: ...
+
     async def logins(self) -> Sequence[LoginEntry]:
         """List the login history's lines by their time."""
         ...
@@ -103,6 +108,10 @@ class FakeBackend:
     @property
     def attempts(self) -> Attempts:
         return FakeAttempts(lambda: self.database.store.identity)
+
+    @property
+    def families(self) -> Families:
+        return FakeFamilies(lambda: self.database.store.identity)
 
     async def logins(self) -> Sequence[LoginEntry]:
         return sorted(self.database.store.identity.logins, key=lambda entry: entry.at)
@@ -145,6 +154,10 @@ class SqlBackend:
     @property
     def attempts(self) -> Attempts:
         return SqlAttempts(self.sql.database)
+
+    @property
+    def families(self) -> Families:
+        return SqlFamilies(self.sql.database)
 
     async def logins(self) -> Sequence[LoginEntry]:
         return [

@@ -82,9 +82,6 @@ class FakeSessions:
         session_id = self._store.families.get(presented)
         return deepcopy(self._store.sessions[session_id]) if session_id else None
 
-    async def find_by_token(self, presented: bytes) -> SessionId | None:
-        return self._store.families.get(presented)
-
     async def save(self, session: Session) -> None:
         self._store.sessions[session.id] = deepcopy(session)
         self._store.families.setdefault(session.current, session.id)
@@ -100,6 +97,16 @@ class FakeSessions:
     def _live(self, user: User) -> list[Session]:
         sessions = self._store.sessions.values()
         return [one for one in sessions if one.user_id == user.id and one.ended_at is None]
+
+
+class FakeFamilies:
+    """Port Families."""
+
+    def __init__(self, identity: Callable[[], IdentityStore]) -> None:
+        self._identity = identity
+
+    async def session_of(self, presented: bytes) -> SessionId | None:
+        return self._identity().families.get(presented)
 
 
 class FakeHistory:

@@ -13,7 +13,7 @@ from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.history import SqlAttempts, SqlLoginViews
 from parlor.adapters.sql.identity import SqlDirectory
 from parlor.adapters.sql.roles import SqlRoleBook, SqlRoleViews
-from parlor.adapters.sql.sessions import SqlSessionViews
+from parlor.adapters.sql.sessions import SqlFamilies, SqlSessionViews
 from parlor.adapters.sql.user_views import SqlUserViews
 from parlor.config import Settings
 from parlor.core.identity.administration import UserViews
@@ -23,6 +23,7 @@ from parlor.core.identity.history import LoginViews
 from parlor.core.identity.ports import (
     AccessTokens,
     Directory,
+    Families,
     PasswordHasher,
     Principals,
     RefreshTokens,
@@ -58,6 +59,7 @@ def wire_users(parts: Assembly, database: Database, mode: Mode) -> UserChanges:
     parts.add(LoginGuard, parts.build(LoginGuard))
     parts.add(LoginViews, SqlLoginViews(database))
     parts.add(SessionViews, SqlSessionViews(database))
+    parts.add(Families, SqlFamilies(database))
     return CachedUserChanges(cache, principals)
 
 

@@ -30,6 +30,7 @@ from tests.fakes.identity import (
     FakeAccessTokens,
     FakeAttempts,
     FakeDirectory,
+    FakeFamilies,
     FakeHasher,
     FakeRefreshTokens,
     IdentityStore,
@@ -79,8 +80,15 @@ class Identity:
 
     @property
     def refresh(self) -> Refresh:
-        grace = GraceWindow(GRACE)
-        return Refresh(self.database.work, self.access, self.refreshing, self.throttle, self.clock, grace)
+        return Refresh(
+            self.database.work,
+            self.access,
+            self.refreshing,
+            FakeFamilies(self._store),
+            self.throttle,
+            self.clock,
+            GraceWindow(GRACE),
+        )
 
     @property
     def log_out(self) -> LogOut:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
-from uuid import UUID
 
 from asyncpg import Record
 from sqlalchemy import bindparam, func, insert, select, update
@@ -50,7 +49,6 @@ _BY_TOKEN = Statement(
     .where(refresh_tokens.c.fingerprint == bindparam("fingerprint"))
     .with_for_update(key_share=True, of=sessions)
 )
-_ISSUED_FOR = "select session_id from refresh_tokens where fingerprint = $1"
 _END = """
 update sessions set ended_at = $2
  where user_id = $1 and ended_at is null and ($3::uuid is null or id = $3) and ($4::uuid is null or id <> $4)"""
@@ -129,11 +127,6 @@ class SqlSessions:
         """Find by any token that the session ever had, and lock it."""
         row = await _BY_TOKEN.row(await self._work.session(), fingerprint=presented)
         return _session(row) if row else None
-
-    async def find_by_token(self, presented: bytes) -> SessionId | None:
-        """Look the token up."""
-        found: UUID | None = await (await self._work.session()).fetchval(_ISSUED_FOR, presented)
-        return None if found is None else SessionId(found)
 
     async def save(self, session: Session) -> None:
         """Store the rotation; its new current token joins the family."""

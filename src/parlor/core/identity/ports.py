@@ -83,10 +83,6 @@ class Sessions(Protocol):
         """Find the session that this token hash was ever issued for, ended ones too. Its row stays locked."""
         ...
 
-    async def find_by_token(self, presented: bytes) -> SessionId | None:
-        """Tell which session this token hash was ever issued for, without a lock."""
-        ...
-
     async def save(self, session: Session) -> None:
         """Store what changed; a new current token joins the family."""
         ...
@@ -118,6 +114,14 @@ class Directory(Protocol):
 
     async def by_email(self, key: str) -> Snapshot | None:
         """Find by the key of `email_key`."""
+        ...
+
+
+class Families(Protocol):
+    """Refresh tokens by the session that they were issued for, for readers."""
+
+    async def session_of(self, presented: bytes) -> SessionId | None:
+        """Tell which session this token hash was ever issued for; used-up tokens and ended sessions count."""
         ...
 
 

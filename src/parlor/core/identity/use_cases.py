@@ -27,6 +27,7 @@ from parlor.core.identity.ports import (
     Claims,
     CommonPasswords,
     Directory,
+    Families,
     IdentityWork,
     PasswordHasher,
     Principals,
@@ -198,6 +199,7 @@ class Refresh:
     work: UnitOfWork[IdentityWork]
     access: AccessTokens
     refresh: RefreshTokens
+    families: Families
     throttle: Throttle
     clock: Clock
     grace: GraceWindow
@@ -213,8 +215,7 @@ class Refresh:
         return pair
 
     async def _admit(self, presented: bytes) -> None:
-        async with self.work() as work:
-            session_id = await work.sessions.find_by_token(presented)
+        session_id = await self.families.session_of(presented)
         if session_id is None:
             raise InvalidGrant
         await self.throttle.take(REFRESH_BY_SESSION, str(session_id))
