@@ -39,8 +39,8 @@ _IS_USER = "select true from users where id = $1"
 FORGET = """
 delete from logins where id = any(array(
     select id from logins
-     where id < (lpad(to_hex((extract(epoch from clock_timestamp() - $1::interval) * 1000)::bigint), 12, '0')
-                 || repeat('0', 20))::uuid
+     where id < (select (lpad(to_hex((extract(epoch from clock_timestamp() - $1::interval) * 1000)::bigint), 12, '0')
+                         || repeat('0', 20))::uuid)  -- a query of its own: asked once, not once a row
      order by id limit 1000 for update skip locked))"""
 
 
