@@ -87,7 +87,7 @@ async def _refresh(sized: Sized, tokens: list[int]) -> float:
     refresh = sized.container.command(Refresh)
 
     async def one(number: int) -> None:
-        await refresh(refresh_token=f"t{sized.rows - tokens[number]}")
+        await refresh(refresh_token=f"t{sized.rows - tokens[number]}", client=CLIENT)
 
     return await _at_once(len(tokens), one)
 

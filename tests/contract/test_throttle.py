@@ -190,6 +190,18 @@ async def test_two_processes_have_one_limit(link: RedisLink) -> None:
     assert answers == [0, 0, 0, 0, 0, 2, 2, 2]
 
 
+async def test_what_the_others_left_no_room_for_is_not_held_against_anybody(link: RedisLink) -> None:
+    """A process counts what it let in, not what it refused because another one had let in enough."""
+    time = Time()
+    shared = in_redis(link, time, 1.0)
+    one, other = (Counted(SharedThrottle(shared, in_memory(time, 1.0)), time) for _ in range(2))
+    await one.takes(PLAIN, 3)
+    assert (await other.takes(PLAIN, 20)).count(0) == 2
+    for _ in range(3):
+        await one.throttle.give_back(PLAIN, "ada")
+    assert (await other.takes(PLAIN, 20)).count(0) == 3
+
+
 async def test_its_keys_in_redis_say_nothing_and_end(link: RedisLink) -> None:
     time = Time()
     throttle = RedisThrottle(link, namespace=(name := f"test-{uuid.uuid4().hex}"), now_ms=lambda: time.ms)
