@@ -12,7 +12,7 @@ from parlor.core.shared.errors import NotFound, Stale
 from parlor.core.shared.ids import UserId, uuid7
 from parlor.core.shared.preconditions import Expected
 from tests.builders import a_user, an_actor
-from tests.unit.identity.conftest import Identity
+from tests.unit.identity.conftest import CLIENT, Identity
 
 MANAGER = an_actor(MANAGE_USERS)
 USER = an_actor("tasks:create", "roles:manage")
@@ -55,7 +55,7 @@ async def test_a_disabled_user_can_do_nothing_any_more(office: Office, bob: User
     with pytest.raises(InvalidToken):
         await identity.authenticate(pair.access_token)
     with pytest.raises(InvalidGrant):
-        await identity.refresh(refresh_token=pair.refresh_token)
+        await identity.refresh(refresh_token=pair.refresh_token, client=CLIENT)
     with pytest.raises(InvalidCredentials):
         await identity.enter(bob)
     assert identity.facts() == [("identity.user_disabled", bob.id)]
@@ -143,6 +143,6 @@ async def test_tokens_are_told_which_roles_their_user_holds(office: Office) -> N
     identity = office.identity
     ada = await identity.add(a_user(roles=frozenset({"admin", "user"})))
     pair = await identity.enter(ada)
-    again = await identity.refresh(refresh_token=pair.refresh_token)
+    again = await identity.refresh(refresh_token=pair.refresh_token, client=CLIENT)
     for token in (pair.access_token, again.access_token):
         assert identity.access.told_roles[token] == {"admin", "user"}
