@@ -108,25 +108,20 @@ async def test_there_are_no_more_roles_than_a_process_keeps(
     assert sum(isinstance(outcome, TooManyRoles) for outcome in outcomes) == 3
 
 
-async def test_the_holders_of_a_role_are_named_and_no_others(backend: Backend) -> None:
-    await added(backend, WATCHER)
-    holders = [await stored(backend, "user", "watcher") for _ in range(3)]
-    await stored(backend, "user")
-    async with backend.work() as work:
-        assert await work.roles.holders(WATCHER) == sorted(user.id for user in holders)
-
-
-async def test_of_too_many_holders_nothing_is_named(
+async def test_a_role_that_too_many_hold_is_left_alone(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("parlor.adapters.sql.roles", "tests.fakes.roles"):
         monkeypatch.setattr(f"{module}.MAX_HOLDERS", 2)
     await added(backend, WATCHER)
-    for _ in range(3):
+    for number in range(3):
         await stored(backend, "watcher")
-    async with backend.work() as work:
-        with pytest.raises(RoleInUse):
-            await work.roles.holders(WATCHER)
+        async with backend.work() as work:
+            if number < 2:
+                await work.roles.lock_holders(WATCHER)
+                continue
+            with pytest.raises(RoleInUse):
+                await work.roles.lock_holders(WATCHER)
 
 
 @pytest.mark.parametrize("end_tokens", [False, True])
@@ -137,7 +132,9 @@ async def test_a_removed_role_is_gone_and_taken_from_its_holders(backend: Backen
     later = NOON.replace(hour=13)
     async with backend.work() as work:
         role = await work.roles.get("watcher")
-        await work.roles.remove(role, await work.roles.holders(role), later, end_tokens=end_tokens)
+        await work.roles.lock_holders(role)
+        removed = await work.roles.remove(role, later, end_tokens=end_tokens)
+    assert removed == sorted(user.id for user in holders)
     async with backend.work() as work:
         assert await work.roles.find("watcher") is None
     for user in holders:
@@ -226,6 +223,32 @@ async def test_a_role_that_is_removed_while_it_is_granted_is_held_by_nobody(back
         )
         assert all(outcome is None or isinstance(outcome, NotFound) for outcome in outcomes), outcomes
         assert {(await user_of(backend, user)).roles for user in users} == {frozenset({"user"})}
+
+
+async def test_roles_that_one_user_is_given_at_once_are_all_held(backend: Backend) -> None:
+    """Whoever waits for the user sees them with the roles that the one before left."""
+    names = [f"role{n}" for n in range(5)]
+    await added(backend, *map(Role, names))
+    user = await stored(backend, "user")
+    grant = GrantRole(backend.work, TokenClaims(), FakeClock())
+    await asyncio.gather(*(grant(ROOT, user.id, name) for name in names))
+    assert (await user_of(backend, user)).roles == {"user", *names}
+
+
+async def test_a_role_that_is_taken_while_it_is_removed_is_taken_once(backend: Backend) -> None:
+    clock, claims = FakeClock(), TokenClaims()
+    for _ in range(ROUNDS // 2):
+        await added(backend, WATCHER)
+        users = [await stored(backend, "watcher") for _ in range(2)]
+        outcomes = await asyncio.gather(
+            *(TakeRole(backend.work, claims, clock)(ROOT, user.id, "watcher") for user in users),
+            RemoveRole(backend.work, claims, clock)(ROOT, "watcher"),
+            return_exceptions=True,
+        )
+        assert all(outcome is None or isinstance(outcome, NotFound) for outcome in outcomes), outcomes
+        assert [(await user_of(backend, user)).version for user in users] == [2, 2]
+    told = [one.subject for one in await backend.told()]
+    assert len(told) == len(set(told)) == ROUNDS // 2 * 2
 
 
 def test_the_limits_are_the_ones_that_the_errors_tell() -> None:

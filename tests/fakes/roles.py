@@ -55,18 +55,18 @@ class FakeRoles:
     async def save(self, role: Role) -> None:
         self._roles[role.name] = deepcopy(role)
 
-    async def holders(self, role: Role) -> Sequence[UserId]:
-        found = sorted(user.id for user in self._users.values() if role.name in user.roles)
-        if len(found) > MAX_HOLDERS:
+    async def lock_holders(self, role: Role) -> None:
+        if len(self._holders(role)) > MAX_HOLDERS:
             raise RoleInUse
-        return found
 
-    async def remove(self, role: Role, holders: Sequence[UserId], at: datetime, *, end_tokens: bool) -> None:
-        for user in map(self._users.__getitem__, holders):
+    async def remove(self, role: Role, at: datetime, *, end_tokens: bool) -> Sequence[UserId]:
+        holders = self._holders(role)
+        for user in holders:
             user.take(role.name, at)
             user.epoch += end_tokens
             user.version += 1
         del self._roles[role.name]
+        return sorted(user.id for user in holders)
 
     async def must_keep_an_admin(
         self, *, without_user: UserId | None = None, without_role: str | None = None
@@ -84,3 +84,6 @@ class FakeRoles:
         ]
         if going and going == admins:
             raise LastAdmin
+
+    def _holders(self, role: Role) -> list[User]:
+        return [user for user in self._users.values() if role.name in user.roles]

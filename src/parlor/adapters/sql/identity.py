@@ -22,7 +22,14 @@ SESSION_COLUMNS = tuple(column.name for column in sessions.c)
 _ROLES = select(func.array_agg(user_roles.c.role)).where(user_roles.c.user_id == users.c.id).scalar_subquery()
 _USER = select(*users.c, _ROLES.label("roles"))
 _FIND = Statement(_USER.where(users.c.id == bindparam("id")))
-_GET = Statement(_USER.where(users.c.id == bindparam("id")).with_for_update(key_share=True, of=users))
+# Who waited for the lock gets the newest row, but whatever is read beside it as it was before the wait.
+_before = users.alias("before")
+_SEEN = select(_before.c.version).where(_before.c.id == users.c.id).scalar_subquery()
+_GET = Statement(
+    _USER.add_columns(_SEEN.label("seen"))
+    .where(users.c.id == bindparam("id"))
+    .with_for_update(key_share=True, of=users)
+)
 _BY_EMAIL = Statement(_USER.where(users.c.email_key == bindparam("key")))
 _ADD = Statement(insert(users))
 _GRANT = "insert into user_roles (user_id, role) select $1, unnest($2::text[]) on conflict do nothing"
@@ -79,8 +86,11 @@ class SqlUsers:
         self._work.touch(user.id, user.email_key)
 
     async def get(self, user_id: UserId) -> User:
-        """Find and lock."""
-        row = await _GET.row(await self._work.session(), id=user_id)
+        """Find and lock; where that took waiting, look again, for the roles are not the row's own."""
+        session = await self._work.session()
+        row = await _GET.row(session, id=user_id)
+        if row is not None and row["seen"] != row["version"]:
+            row = await _GET.row(session, id=user_id)
         if row is None:
             raise NotFound
         return _user(row)

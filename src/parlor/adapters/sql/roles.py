@@ -38,10 +38,10 @@ _SAVE = Statement(
     .values(description=bindparam("new_description"), permissions=bindparam("new_permissions"))
 )
 _REMOVE = Statement(delete(roles).where(roles.c.name == bindparam("name")))
-_HOLDERS = f"""
+_LOCK_HOLDERS = f"""
 select u.id from user_roles g join users u on u.id = g.user_id
  where g.role = $1 order by u.id limit {MAX_HOLDERS + 1} for no key update of u"""
-_TAKE = "delete from user_roles where role = $1"
+_TAKE = "delete from user_roles where role = $1 returning user_id"
 _CHANGE_HOLDERS = """
 update users set version = version + 1, updated_at = $2, epoch = epoch + $3::int
  where id = any($1::uuid[]) returning id, email_key"""
@@ -96,21 +96,20 @@ class SqlRoles:
         await _SAVE.run(await self._work.session(), role=role.name, **new)
         self._work.touch_roles()
 
-    async def holders(self, role: Role) -> Sequence[UserId]:
+    async def lock_holders(self, role: Role) -> None:
         """Lock them by id; no other can come while the role's own row is locked."""
-        rows = await (await self._work.session()).fetch(_HOLDERS, role.name)
-        if len(rows) > MAX_HOLDERS:
+        if len(await (await self._work.session()).fetch(_LOCK_HOLDERS, role.name)) > MAX_HOLDERS:
             raise RoleInUse
-        return [UserId(row["id"]) for row in rows]
 
-    async def remove(self, role: Role, holders: Sequence[UserId], at: datetime, *, end_tokens: bool) -> None:
-        """Delete what refers to it first; the holders change in one statement."""
+    async def remove(self, role: Role, at: datetime, *, end_tokens: bool) -> Sequence[UserId]:
+        """Delete what refers to it first: who lost it meanwhile is not among those. All change in one statement."""
         session = await self._work.session()
-        await session.execute(_TAKE, role.name)
+        holders = sorted(row["user_id"] for row in await session.fetch(_TAKE, role.name))
         for row in await session.fetch(_CHANGE_HOLDERS, holders, at, int(end_tokens)):
             self._work.touch(UserId(row["id"]), row["email_key"])
         await _REMOVE.run(session, name=role.name)
         self._work.touch_roles()
+        return holders
 
     async def must_keep_an_admin(
         self, *, without_user: UserId | None = None, without_role: str | None = None

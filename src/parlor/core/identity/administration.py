@@ -107,10 +107,9 @@ class RemoveRole:
             role = await work.roles.get(name)
             if role.name in BUILT_IN:
                 raise BuiltinRole
-            holders = await work.roles.holders(role)
+            await work.roles.lock_holders(role)
             await work.roles.must_keep_an_admin(without_role=name)
-            await work.roles.remove(role, holders, self.clock(), end_tokens=self.claims.roles)
-            for user_id in holders:
+            for user_id in await work.roles.remove(role, self.clock(), end_tokens=self.claims.roles):
                 work.publish(RoleTaken(user_id, name))
 
 

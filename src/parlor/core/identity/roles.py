@@ -168,12 +168,15 @@ class Roles(Protocol):
 
     async def save(self, role: Role) -> None: ...
 
-    async def holders(self, role: Role) -> Sequence[UserId]:
-        """Lock all who hold it, and name them. Raises RoleInUse where they are more than 1,000."""
+    async def lock_holders(self, role: Role) -> None:
+        """Lock all who hold it. Raises RoleInUse where they are more than 1,000."""
         ...
 
-    async def remove(self, role: Role, holders: Sequence[UserId], at: datetime, *, end_tokens: bool) -> None:
-        """Take it from its holders, and delete it. They are changed by that; their access tokens end where asked."""
+    async def remove(self, role: Role, at: datetime, *, end_tokens: bool) -> Sequence[UserId]:
+        """Take it from all who hold it, locked before, and delete it; answers who they were, by id.
+
+        They are changed by that, and their older access tokens end where that is asked for.
+        """
         ...
 
     async def must_keep_an_admin(
