@@ -169,3 +169,15 @@ async def test_owners_are_told_with_what_they_may_do_unless_disabled_or_gone(bac
         asked = {user.id, powerless.id, disabled.id, UserId(uuid7())}
         told = await work.owners.permissions(asked)
     assert told == {user.id: frozenset({"tasks:create"}), powerless.id: frozenset()}
+
+
+async def test_all_of_one_owner_are_removed(backend: Backend) -> None:
+    mine, also_mine, theirs = a_schedule(), a_schedule(), a_schedule()
+    also_mine.owner_id = mine.owner_id
+    await added(backend, mine, also_mine, theirs)
+    async with backend.work() as work:
+        await work.schedules.remove_all(mine.owner_id)
+    for gone in (mine, also_mine):
+        with pytest.raises(NotFound):
+            await found(backend, gone.id)
+    assert (await found(backend, theirs.id)).id == theirs.id

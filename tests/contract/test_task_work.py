@@ -277,3 +277,35 @@ async def test_many_are_added_where_no_twin_lives(backend: Backend) -> None:
     assert (await found(backend, new[0].id)).unique_key == "new"
     with pytest.raises(NotFound):
         await found(backend, new[1].id)
+
+
+async def test_what_is_for_a_person_and_has_not_ended_is_cancelled_in_batches(backend: Backend) -> None:
+    mine, another = a_requester(), a_requester()
+    assert mine.user_id is not None
+    ended = a_task(requested_by=mine)
+    later = a_task(requested_by=mine, run_at=FAR)
+    by_key = a_task(
+        requested_by=Requester(ActorKind.API_KEY, id=uuid7(), user_id=mine.user_id), secrets={"password": "x"}
+    )
+    theirs = a_task(requested_by=another)
+    await added(backend, ended, later, by_key, theirs)
+    await backend.end_task(ended.id)
+    batches: list[set[TaskId]] = []
+    for _ in range(3):
+        async with backend.work() as work:
+            batches.append(set(await work.tasks.cancel_live(mine.user_id, limit=1)))
+    assert batches == [{later.id}, {by_key.id}, set()]
+    statuses = [(await found(backend, task.id)).status for task in (ended, later, by_key, theirs)]
+    assert statuses == ["succeeded", "cancelled", "cancelled", "queued"]
+    stopped = await found(backend, by_key.id)
+    assert (stopped.secrets, stopped.version) == (None, 2)
+    assert stopped.finished_at is not None
+
+
+async def test_a_run_that_is_cancelled_is_named_by_its_fence(backend: Backend) -> None:
+    mine = a_requester()
+    assert mine.user_id is not None
+    task = a_task(requested_by=mine)
+    await added(backend, task)
+    async with backend.work() as work:
+        assert await work.tasks.cancel_live(mine.user_id, limit=10) == {task.id: 0}

@@ -50,7 +50,7 @@ from parlor.wiring.modes import Mode
 from parlor.core.tasks.kinds import Kinds
 
 settings = Settings(DATABASE_URL="postgresql://nowhere/at_all")
-print(*sorted(make_container(settings, mode=Mode.EMBEDDED).get(Kinds).handlers))
+print(*sorted(make_container(settings, mode=Mode.EMBEDDED).get(Kinds).offered))
 """
 CARD = {"text": "Sing.", "address": "1 High Street"}
 LISTINGS = listings(PAGE)

@@ -47,6 +47,10 @@ class FakeSchedules:
     async def remove(self, schedule_id: ScheduleId) -> None:
         self._rows.pop(schedule_id, None)
 
+    async def remove_all(self, owner_id: UserId) -> None:
+        for schedule_id in [row.id for row in self._rows.values() if row.owner_id == owner_id]:
+            del self._rows[schedule_id]
+
     async def due(self, now: datetime, *, kinds: Collection[str], limit: int) -> Sequence[Schedule]:
         found = [
             (row.next_run_at, row.id, row)

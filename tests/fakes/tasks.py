@@ -1,6 +1,6 @@
 """The command ports of tasks in memory, and kinds whose handlers a test writes."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Annotated, ClassVar
@@ -10,7 +10,7 @@ from parlor.core.shared.bus import Replay
 from parlor.core.shared.clock import Clock
 from parlor.core.shared.errors import Contended, NotFound
 from parlor.core.shared.handling import Context, ThreadContext
-from parlor.core.shared.ids import DeadLetterId, TaskId
+from parlor.core.shared.ids import DeadLetterId, TaskId, UserId
 from parlor.core.shared.rules import Length, Secret
 from parlor.core.tasks.kinds import Kinds
 from parlor.core.tasks.model import DeadLetter, Task, TaskStatus, UniqueKeyTaken
@@ -74,6 +74,15 @@ class FakeTasks:
         stored.run_at = task.run_at or now
         stored.finished_at = now if task.status.ended else None
         self._store.tasks[task.id] = stored
+
+    async def cancel_live(self, user_id: UserId, *, limit: int) -> Mapping[TaskId, int]:
+        mine = (task for task in self._store.tasks.values() if task.requested_by.user_id == user_id)
+        live = sorted((task for task in mine if not task.status.ended), key=lambda task: task.id)[:limit]
+        for task in live:
+            task.cancel()
+            task.finished_at = self._clock()
+            task.version += 1
+        return {task.id: task.fence for task in live}
 
 
 class FakeDeadLetters:

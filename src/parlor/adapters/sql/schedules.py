@@ -34,6 +34,7 @@ _SAVE = Statement(
     .values({name: bindparam(f"new_{name}") for name in COLUMNS if name != "id"})
 )
 _REMOVE = Statement(delete(schedules).where(schedules.c.id == bindparam("id")))
+_REMOVE_ALL = Statement(delete(schedules).where(schedules.c.owner_id == bindparam("owner_id")))
 _DUE = Statement(
     select(schedules)
     .where(
@@ -98,6 +99,10 @@ class SqlSchedules:
         """Delete the row."""
         await _REMOVE.run(await self._work.session(), id=schedule_id)
 
+    async def remove_all(self, owner_id: UserId) -> None:
+        """Delete the owner's rows."""
+        await _REMOVE_ALL.run(await self._work.session(), owner_id=owner_id)
+
     async def due(self, now: datetime, *, kinds: Collection[str], limit: int) -> Sequence[Schedule]:
         """Take what nobody else has locked."""
         session = await self._work.session()
@@ -131,12 +136,12 @@ def _schedule(row: Record) -> Schedule:
     return Schedule(**values | {"priority": Priority(row["priority"])})
 
 
-_SCHEDULE = json_object(
+SCHEDULE = json_object(
     {name: name for name in ("id", "name", "cron", "timezone", "kind", "payload", "priority", "enabled")}
     | {name: moment(name) for name in ("next_run_at", "last_run_at")}
     | {name: name for name in ("last_task_id", "version")}
 )
-_ONE = f"select {_SCHEDULE}::text from schedules where ($1 or owner_id = $2) and id = $3"
+_ONE = f"select {SCHEDULE}::text from schedules where ($1 or owner_id = $2) and id = $3"
 
 
 class SqlScheduleViews:
@@ -170,4 +175,4 @@ def _page_of_schedules(viewer: Actor, page: PageRequest) -> tuple[str, list[obje
         wheres.append(f"(created_at, id) < (${len(arguments) - 1}, ${len(arguments)})")
     arguments.append(page.limit)
     rows = f"schedules where {' and '.join(wheres) or 'true'}"
-    return paged(_SCHEDULE, "created_at", rows, f"${len(arguments)}::int"), arguments
+    return paged(SCHEDULE, "created_at", rows, f"${len(arguments)}::int"), arguments

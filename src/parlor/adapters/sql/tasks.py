@@ -1,6 +1,6 @@
 """Tasks in PostgreSQL, for commands."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from parlor.adapters.sql.statements import Statement
 from parlor.adapters.sql.tables import tasks
 from parlor.core.shared.actor import ActorKind
 from parlor.core.shared.errors import Contended, NotFound
-from parlor.core.shared.ids import TaskId
+from parlor.core.shared.ids import TaskId, UserId
 from parlor.core.tasks.model import Priority, Requester, Task, TaskError, TaskStatus
 
 NOBODY = "'00000000-0000-0000-0000-000000000000'"
@@ -82,6 +82,17 @@ due as (
     {UNLESS_WAITING}),
 told as ({told("saved")})
 select version from saved"""
+_CANCEL_LIVE = f"""
+with found as materialized (
+    select id from tasks where user_id = $1 and status in ('scheduled', 'queued', 'running')
+     order by id limit $2 for no key update),
+cancelled as (
+    update tasks t
+       set status = 'cancelled', secrets = null, queued_at = null, lease_until = null,
+           finished_at = clock_timestamp(), version = version + 1
+      from found where t.id = found.id returning t.*),
+told as ({told("cancelled")})
+select id, fence from cancelled"""
 _GET = Statement(select(tasks).where(tasks.c.id == bindparam("id")).with_for_update(key_share=True))
 
 
@@ -154,6 +165,12 @@ class SqlTasks:
         if task.status is TaskStatus.QUEUED:
             self.made_due.add(task.priority)
         self.told |= task.status.ended
+
+    async def cancel_live(self, user_id: UserId, *, limit: int) -> Mapping[TaskId, int]:
+        """Cancel a batch in one statement, locked by id."""
+        rows = await (await self._work.session()).fetch(_CANCEL_LIVE, user_id, limit)
+        self.told |= bool(rows)
+        return {TaskId(row["id"]): row["fence"] for row in rows}
 
     async def flush(self, session: PooledConnection) -> None:
         """Write what waits."""

@@ -35,6 +35,19 @@ class RefreshReuseDetected(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class UserDeleted(Event):
+    """An account was deleted: it is disabled and anonymised, and what the user had elsewhere goes next."""
+
+    name = "identity.user_deleted"
+    user_id: UserId
+
+    @property
+    def subject(self) -> UUID:
+        """The user."""
+        return self.user_id
+
+
+@dataclass(frozen=True, slots=True)
 class RoleGranted(Event):
     """A user holds a role now."""
 

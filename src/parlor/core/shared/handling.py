@@ -115,6 +115,13 @@ class Limited(Protocol):
     concurrency: ClassVar[int]
 
 
+@runtime_checkable
+class Internal(Protocol):
+    """A handler of what Parlor alone orders: nobody can ask for its kind, and it is in no list of kinds."""
+
+    internal: ClassVar[bool]
+
+
 class Retry(Exception):
     """Try again later: after `after`, or after the usual backoff. At `max_attempts` it is the task's error."""
 

@@ -74,7 +74,7 @@ class AdmitForeign:
 
     def _permission(self, kind: str) -> str | None:
         try:
-            return self.kinds.handler(kind).permission
+            return self.kinds.offer(kind).permission
         except UnknownKind as error:
             raise Refused(Reason.UNKNOWN_KIND, "No handler runs this kind.") from error
 

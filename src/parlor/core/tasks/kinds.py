@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from parlor.core.shared.actor import Actor
 from parlor.core.shared.errors import Flaw, Invalid
-from parlor.core.shared.handling import Limited
+from parlor.core.shared.handling import Internal, Limited
 from parlor.core.tasks.model import Order
 from parlor.core.tasks.ports import AnyHandler, Checked, Payloads
 
@@ -31,6 +31,7 @@ class Kinds:
     handlers: Mapping[str, AnyHandler]
     payloads: Payloads
     limits: Mapping[str, int] = field(default_factory=dict[str, int])
+    internal: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -48,18 +49,29 @@ class Kinds:
         if unknown := set(limits or ()) - by_kind.keys():
             raise ValueError(f"no handler runs {', '.join(sorted(unknown))}")
         own = {handler.kind: handler.concurrency for handler in handlers if isinstance(handler, Limited)}
-        return cls(handlers=by_kind, payloads=payloads, limits={**own, **(limits or {})})
+        internal = frozenset(handler.kind for handler in handlers if isinstance(handler, Internal))
+        return cls(by_kind, payloads, limits={**own, **(limits or {})}, internal=internal)
+
+    @property
+    def offered(self) -> Mapping[str, AnyHandler]:
+        """The kinds that can be asked for, in the order of their names: all but the internal ones."""
+        return {kind: self.handlers[kind] for kind in sorted(self.handlers.keys() - self.internal)}
 
     def handler(self, kind: str) -> AnyHandler:
-        """Raises UnknownKind."""
+        """Find who runs it. Raises UnknownKind."""
         if kind not in self.handlers:
-            flaw = Flaw("/kind", UnknownKind.code, "There is no such kind of task.")
-            raise UnknownKind(flaws=[flaw])
+            raise _unknown()
         return self.handlers[kind]
+
+    def offer(self, kind: str) -> AnyHandler:
+        """Find who would run it for somebody. Raises UnknownKind, for an internal kind too."""
+        if kind in self.internal:
+            raise _unknown()
+        return self.handler(kind)
 
     def check(self, kind: str, payload: Mapping[str, object]) -> Checked:
         """Raises UnknownKind, or Invalid with the payload's flaws."""
-        self.handler(kind)
+        self.offer(kind)
         return self.payloads.check(kind, payload)
 
     def checked(self, order: Order) -> Order:
@@ -70,6 +82,10 @@ class Kinds:
     def admit(self, actor: Actor, kind: str) -> None:
         """Raise PermissionMissing unless the actor may enqueue tasks, and this kind."""
         actor.must(CREATE)
-        permission = self.handler(kind).permission
+        permission = self.offer(kind).permission
         if permission is not None:
             actor.must(permission)
+
+
+def _unknown() -> UnknownKind:
+    return UnknownKind(flaws=[Flaw("/kind", UnknownKind.code, "There is no such kind of task.")])

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 from parlor.core.shared.actor import Actor
 from parlor.core.shared.bus import Delivery
 from parlor.core.shared.handling import Handler, SyncHandler
-from parlor.core.shared.ids import DeadLetterId, TaskId
+from parlor.core.shared.ids import DeadLetterId, TaskId, UserId
 from parlor.core.shared.paging import Page, PageRequest
 from parlor.core.shared.work import Work
 from parlor.core.tasks.model import (
@@ -51,6 +51,10 @@ class Tasks(Protocol):
         The database's clock says when it is due and when it ended. An end is told as an event, which the version
         numbers. Raises UniqueKeyTaken where a live one has its kind and unique key.
         """
+        ...
+
+    async def cancel_live(self, user_id: UserId, *, limit: int) -> Mapping[TaskId, int]:
+        """Cancel up to so many of the tasks that are for this person and have not ended; answers their fences."""
         ...
 
 
@@ -189,6 +193,10 @@ class Upkeep(Protocol):
 
     async def forget_letters(self, keep: timedelta) -> int:
         """Delete a batch of dead letters that are older than this, replayed or not; answers how many."""
+        ...
+
+    async def forget_sessions(self, keep: timedelta) -> int:
+        """Delete a batch of the sessions that have been over this long, and of their refresh tokens."""
         ...
 
     async def forget_logins(self, keep: timedelta) -> int:

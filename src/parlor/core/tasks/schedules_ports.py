@@ -46,6 +46,10 @@ class Schedules(Protocol):
         """Delete it; the tasks that it made stay."""
         ...
 
+    async def remove_all(self, owner_id: UserId) -> None:
+        """Delete all that this person has, 100 at most."""
+        ...
+
     async def due(self, now: datetime, *, kinds: Collection[str], limit: int) -> Sequence[Schedule]:
         """Find and lock schedules of these kinds whose moment has come, the longest due first.
 

@@ -83,7 +83,7 @@ def letter_schemas() -> dict[str, Json]:
 
 
 def _open(kinds: Kinds, producers: Producers) -> Mapping[str, AnyHandler]:
-    handlers = sorted(kinds.handlers.items())
+    handlers = kinds.offered.items()
     return {kind: handler for kind, handler in handlers if producers.may(kind, handler.permission)}
 
 

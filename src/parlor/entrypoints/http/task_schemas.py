@@ -138,7 +138,7 @@ class TaskKindPage(Shown):
 
 def kind_page(kinds: Kinds) -> TaskKindPage:
     """Describe every kind."""
-    return TaskKindPage(items=[_kind(kinds, name) for name in sorted(kinds.handlers)])
+    return TaskKindPage(items=[_kind(kinds, name) for name in kinds.offered])
 
 
 def _kind(kinds: Kinds, name: str) -> TaskKind:
