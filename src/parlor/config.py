@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEVELOPMENT_SECRET = "development-only-secret-never-for-production"  # noqa: S105 - refused in production
 MIN_SECRET_BYTES = 32
+MAIL_FROM = r"^[^<>@\r\n]*<?[^\s<>@]+@[^\s<>@]+>?$"
 
 
 class BadSettings(ValueError):
@@ -85,6 +86,13 @@ class Settings(BaseSettings):
     refresh_grace_s: int = Field(20, alias="PARLOR_REFRESH_GRACE_S", ge=0, le=120)
     token_claims: ClaimNames = Field((), alias="PARLOR_TOKEN_CLAIMS")
     bcrypt_cost: int = Field(12, alias="PARLOR_BCRYPT_COST", ge=4, le=16)
+    hide_accounts: bool = Field(False, alias="PARLOR_HIDE_ACCOUNTS")
+    session_keep_days: int = Field(90, alias="PARLOR_SESSION_KEEP_DAYS", ge=1)
+
+    smtp_url: OptionalSecret = Field(None, alias="PARLOR_SMTP_URL")
+    smtp_url_file: OptionalPath = Field(None, alias="PARLOR_SMTP_URL_FILE")
+    mail_dir: OptionalPath = Field(None, alias="PARLOR_MAIL_DIR")
+    mail_from: OptionalText = Field(None, alias="PARLOR_MAIL_FROM", pattern=MAIL_FROM)
 
     trusted_proxies: Networks = Field((), alias="PARLOR_TRUSTED_PROXIES")
     throttle_scale: float = Field(1.0, alias="PARLOR_THROTTLE_SCALE", gt=0, le=1_000_000, allow_inf_nan=False)
@@ -157,6 +165,23 @@ class Settings(BaseSettings):
     def rabbitmq(self) -> str | None:
         """RabbitMQ's URL, if one is set."""
         return _read("RABBITMQ_URL", self.rabbitmq_url, self.rabbitmq_url_file)
+
+    @property
+    def smtp(self) -> str | None:
+        """The mail server's URL, if one is set."""
+        return _read("PARLOR_SMTP_URL", self.smtp_url, self.smtp_url_file)
+
+    @property
+    def public_base(self) -> str | None:
+        """What links begin with, if clients' address is set; never the address that a request names."""
+        return self.public_url and self.public_url.rstrip("/")
+
+    @property
+    def mail_sender(self) -> str:
+        """Whom mail is from: unless that is set, Parlor at the host that clients use."""
+        return (
+            self.mail_from or f"Parlor <no-reply@{urlsplit(self.public_url or '').hostname or 'localhost'}>"
+        )
 
     def need_services(self) -> None:
         """Raise BadSettings unless all three servers are named."""

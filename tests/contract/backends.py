@@ -65,6 +65,10 @@ class Backend(Protocol):
         """List what waits to be sent again."""
         ...
 
+    async def orders(self) -> Sequence[tuple[object, ...]]:
+        """List the tasks: kind, payload, secret fields, sort of requester."""
+        ...
+
     @property
     def attempts(self) -> Attempts: ...
 
@@ -104,6 +108,10 @@ class FakeBackend:
 
     async def replays(self) -> Sequence[Replay]:
         return self.database.store.tasks.replays
+
+    async def orders(self) -> Sequence[tuple[object, ...]]:
+        tasks = self.database.store.tasks.tasks.values()
+        return [(one.kind, one.payload, one.secrets, one.requested_by.kind) for one in tasks]
 
     @property
     def attempts(self) -> Attempts:
@@ -150,6 +158,10 @@ class SqlBackend:
             Replay(DeadLetterId(row["letter_id"]), **{name: row[name] for name in same})
             for row in await self.sql.rows("select * from replay_outbox order by id")
         ]
+
+    async def orders(self) -> Sequence[tuple[object, ...]]:
+        rows = await self.sql.rows("select kind, payload, secrets, requester_kind from tasks order by id")
+        return [tuple(row.values()) for row in rows]
 
     @property
     def attempts(self) -> Attempts:

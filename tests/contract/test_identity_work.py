@@ -39,6 +39,7 @@ def a_full_user() -> User:
         status=UserStatus.DISABLED,
         roles=frozenset({"admin", "user"}),
         epoch=7,
+        deleted_at=LATER,
         version=3,
     )
 

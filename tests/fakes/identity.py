@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from parlor.core.identity.history import LoginEntry, Method, Outcome
+from parlor.core.identity.mail_tokens import InvalidMailToken, MailToken, Purpose
 from parlor.core.identity.model import MAX_SESSIONS, Client, EmailTaken, InvalidToken, Session, User
 from parlor.core.identity.ports import Claims, FreshToken, Snapshot
 from parlor.core.identity.roles import Role
@@ -27,6 +28,7 @@ class IdentityStore:
     families: dict[bytes, SessionId] = field(default_factory=dict)
     tickets: dict[bytes, Ticket] = field(default_factory=dict)
     logins: list[LoginEntry] = field(default_factory=list)
+    mail_tokens: dict[tuple[UserId, Purpose], MailToken] = field(default_factory=dict)
 
 
 class FakeUsers:
@@ -173,6 +175,31 @@ class FakeTickets:
 
     async def take(self, fingerprint: bytes) -> Ticket | None:
         return self._store.tickets.pop(fingerprint, None)
+
+
+class FakeMailTokens:
+    """Port MailTokens."""
+
+    def __init__(self, store: IdentityStore) -> None:
+        self._rows = store.mail_tokens
+
+    async def replace(self, token: MailToken) -> None:
+        self._rows[token.user_id, token.purpose] = token
+
+    async def find(self, fingerprint: bytes, purpose: Purpose) -> MailToken:
+        for row in self._rows.values():
+            if (row.fingerprint, row.purpose) == (fingerprint, purpose):
+                return row
+        raise InvalidMailToken
+
+    async def take(self, fingerprint: bytes, purpose: Purpose) -> MailToken:
+        token = await self.find(fingerprint, purpose)
+        del self._rows[token.user_id, token.purpose]
+        return token
+
+    async def revoke(self, user_id: UserId, *, purpose: Purpose | None = None) -> None:
+        for key in [key for key in self._rows if key[0] == user_id and purpose in (None, key[1])]:
+            del self._rows[key]
 
 
 class FakeDirectory:

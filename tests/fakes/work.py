@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from parlor.adapters.sql.mail_orders import TaskMailOrders
 from parlor.core.shared.bus import Fact
 from parlor.core.shared.clock import Clock
 from parlor.core.shared.errors import Flaw, IdempotencyKeyReused
@@ -19,7 +20,14 @@ from parlor.core.shared.tracing import current_trace
 from parlor.core.shared.work import Earlier, OnceKey, Reaction
 from parlor.core.tasks.model import TaskStatus
 from tests.fakes.clock import FakeClock
-from tests.fakes.identity import FakeHistory, FakeSessions, FakeTickets, FakeUsers, IdentityStore
+from tests.fakes.identity import (
+    FakeHistory,
+    FakeMailTokens,
+    FakeSessions,
+    FakeTickets,
+    FakeUsers,
+    IdentityStore,
+)
 from tests.fakes.roles import FakeRoles
 from tests.fakes.schedules import FakeOwners, FakeSchedules, ScheduleStore
 from tests.fakes.tasks import FakeDeadLetters, FakeTasks, TaskStore
@@ -86,6 +94,8 @@ class FakeWork:
         self.roles = FakeRoles(store.identity.roles, store.identity.users)
         self.tickets = FakeTickets(store.identity)
         self.tasks = FakeTasks(store.tasks, clock)
+        self.mail_tokens = FakeMailTokens(store.identity)
+        self.mail_orders = TaskMailOrders(self.tasks)
         self.letters = FakeDeadLetters(store.tasks, clock)
         self.schedules = FakeSchedules(store.schedules)
         self.owners = FakeOwners(store.identity)

@@ -2,19 +2,15 @@
 
 import asyncio
 import json
-import ssl
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from parlor.adapters.http.caller import GuardedCaller
 from parlor.adapters.http.guard import AllowList
 from parlor.core.tasks.http_request import DestinationBlocked, DestinationUnreachable, HttpRequest, outgoing
+from tests.certificates import a_certificate
 from tests.fakes.calling import LOOPBACK, FakeNames, a_caller, a_request, get
 from tests.fakes.handling import A_TASK
 from tests.fakes.web import site
@@ -128,33 +124,6 @@ async def test_a_resolver_that_never_answers_is_given_up() -> None:
     caller = GuardedCaller(resolve=never, connect_timeout_s=0.1)
     with pytest.raises(DestinationUnreachable):
         await caller.call(a_request("http://shop.example/"))
-
-
-def a_certificate(folder: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Make a server's context for this name, and a client's that trusts it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    public = certificate.public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    file = folder / "server.pem"
-    file.write_bytes(public + private)
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server.load_cert_chain(file)
-    return server, ssl.create_default_context(cadata=public.decode())
 
 
 async def test_a_certificate_is_checked_against_the_name_and_not_the_address(tmp_path: Path) -> None:

@@ -34,6 +34,9 @@ class Idle:
     async def forget_letters(self, _keep: timedelta) -> int:
         return 0
 
+    async def forget_sessions(self, _keep: timedelta) -> int:
+        return 0
+
     async def forget_logins(self, _keep: timedelta) -> int:
         return 0
 
@@ -71,6 +74,7 @@ async def timers(fire: Fire) -> AsyncIterator[Timers]:
         fire=cast("FireSchedules", fire),
         keep=timedelta(days=1),
         keep_letters=timedelta(days=1),
+        keep_sessions=timedelta(days=1),
         keep_logins=timedelta(days=1),
     )
     yield timers

@@ -9,8 +9,11 @@ import pytest
 
 from parlor.adapters.memory.throttle import MemoryThrottle
 from parlor.core.identity.attempts import LoginGuard
-from parlor.core.identity.history import LoginEntry
+from parlor.core.identity.history import LoginEntry, Method, Outcome
+from parlor.core.identity.mail_tokens import LIFE, MailToken, Purpose, fingerprint_of
+from parlor.core.identity.mailing import SendMailHandler
 from parlor.core.identity.model import Client, Session, User
+from parlor.core.identity.passwords import ChangePassword, CheckPassword, ConfirmReset
 from parlor.core.identity.sessions import EndSession
 from parlor.core.identity.use_cases import (
     Authenticate,
@@ -103,6 +106,18 @@ class Identity:
         return ResetPassword(self.database.work, self.hasher, self.policy, self.clock)
 
     @property
+    def check(self) -> CheckPassword:
+        return CheckPassword(self.database.work, self.hasher, self.throttle, self.clock)
+
+    @property
+    def change_password(self) -> ChangePassword:
+        return ChangePassword(self.database.work, self.check, self.hasher, self.policy, self.clock)
+
+    @property
+    def confirm_reset(self) -> ConfirmReset:
+        return ConfirmReset(self.database.work, self.hasher, self.policy, self.clock)
+
+    @property
     def authenticate(self) -> Authenticate:
         return Authenticate(self.access, self.directory)
 
@@ -133,6 +148,24 @@ class Identity:
 
     def live_sessions(self, user: User) -> list[Session]:
         return [one for one in self.sessions(user) if one.ended_at is None]
+
+    def history(self, user: User) -> list[tuple[Outcome, Method, object]]:
+        mine = (one for one in self.database.store.identity.logins if one.user_id == user.id)
+        return [(one.outcome, one.method, one.session_id) for one in mine]
+
+    def mail_orders(self) -> list[dict[str, object]]:
+        """List what was ordered, secret fields included."""
+        tasks = self.database.store.tasks.tasks.values()
+        return [
+            {**task.payload, **(task.secrets or {})} for task in tasks if task.kind == SendMailHandler.kind
+        ]
+
+    async def mailed(self, user: User, purpose: Purpose, secret: str = "mailed") -> str:
+        """As if a mail had brought this token."""
+        token = MailToken(user.id, purpose, fingerprint_of(secret), user.email_key, self.clock() + LIFE)
+        async with self.database.work() as work:
+            await work.mail_tokens.replace(token)
+        return secret
 
     def lines(self, user: User) -> list[LoginEntry]:
         return [line for line in self.database.store.identity.logins if line.user_id == user.id]

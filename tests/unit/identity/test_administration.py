@@ -5,13 +5,21 @@ from dataclasses import dataclass, field
 import pytest
 
 from parlor.core.identity.administration import MANAGE_USERS, ChangeStatus, EndSessions
-from parlor.core.identity.model import InvalidCredentials, InvalidGrant, InvalidToken, User, UserStatus
+from parlor.core.identity.model import (
+    AccountDeleted,
+    InvalidCredentials,
+    InvalidGrant,
+    InvalidToken,
+    User,
+    UserStatus,
+)
 from parlor.core.identity.roles import LastAdmin
 from parlor.core.shared.actor import PermissionMissing
 from parlor.core.shared.errors import NotFound, Stale
 from parlor.core.shared.ids import UserId, uuid7
 from parlor.core.shared.preconditions import Expected
 from tests.builders import a_user, an_actor
+from tests.fakes.clock import NOON
 from tests.unit.identity.conftest import CLIENT, Identity
 
 MANAGER = an_actor(MANAGE_USERS)
@@ -72,6 +80,14 @@ async def test_who_is_enabled_again_logs_in_again(office: Office, bob: User) -> 
         await identity.authenticate(pair.access_token)
     assert (await identity.principal(await identity.enter(bob))).user.id == bob.id
     assert identity.facts()[1:] == [("identity.user_enabled", bob.id)]
+
+
+async def test_what_its_owner_deleted_does_not_come_back(office: Office, bob: User) -> None:
+    async with office.identity.changing(bob) as stored:
+        stored.leave(NOON)
+    with pytest.raises(AccountDeleted):
+        await office.change(MANAGER, bob.id, ACTIVE)
+    assert office.identity.user(bob).status is DISABLED
 
 
 @pytest.mark.parametrize("status", [None, ACTIVE])

@@ -29,10 +29,10 @@ insert into logins (id, user_id, at, outcome, method, ip, network, user_agent)
 select $2, u.id, $3, $4, $5, $6, $7, $8 from lazily, users u where u.email_key = $1
 on conflict do nothing"""
 
-_LOGIN = json_object({"at": moment("at")} | same("outcome", "ip", "user_agent", "method", "session_id"))
+LOGIN = json_object({"at": moment("at")} | same("outcome", "ip", "user_agent", "method", "session_id"))
 # Two statements: one with "or this is the first page" in it would walk all the pages before.
-_NEWEST = paged(_LOGIN, "at", "logins where user_id = $1", "$2::int")
-_OLDER = paged(_LOGIN, "at", "logins where user_id = $1 and (at, id) < ($3, $4)", "$2::int")
+_NEWEST = paged(LOGIN, "at", "logins where user_id = $1", "$2::int")
+_OLDER = paged(LOGIN, "at", "logins where user_id = $1 and (at, id) < ($3, $4)", "$2::int")
 _IS_USER = "select true from users where id = $1"
 # By the id, whose first 48 bits are its making's milliseconds: an index that begins with `at` would be taken for a
 # page's order too, and then the lines of somebody who has few are looked for among everybody's.

@@ -77,6 +77,9 @@ class SqlUsers:
 
     def __init__(self, work: IdentityScope) -> None:
         self._work = work
+        self._keys: dict[
+            UserId, str
+        ] = {}  # the addresses that were locked: caches know the users under those
 
     async def add(self, user: User) -> None:
         """Insert; the unique index on the e-mail key is what decides between two."""
@@ -93,6 +96,7 @@ class SqlUsers:
             row = await _GET.row(session, id=user_id)
         if row is None:
             raise NotFound
+        self._keys[user_id] = row["email_key"]
         return _user(row)
 
     async def find(self, user_id: UserId) -> User | None:
@@ -115,6 +119,7 @@ class SqlUsers:
         await session.execute(_TAKE_ROLES, user.id, sorted(user.roles))
         await session.execute(_GRANT, user.id, sorted(user.roles))
         user.version += 1
+        self._work.touch(user.id, self._keys.get(user.id, user.email_key))
         self._work.touch(user.id, user.email_key)
 
 

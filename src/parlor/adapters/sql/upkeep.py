@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-from parlor.adapters.sql import history, idempotency, tickets
+from parlor.adapters.sql import history, idempotency, mail_tokens, tickets
 from parlor.adapters.sql.ends import told
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.held_back import set_free
@@ -78,6 +78,18 @@ _FORGET_LETTERS = f"""
 delete from dead_letters where id in (
     select id from dead_letters where dead_at < clock_timestamp() - $1::interval
      order by dead_at, id limit {BATCH} for update skip locked)"""
+# Tokens first: a session may have thousands. Those of a session that lives stay, since even the oldest one tells of a
+# theft when it is shown again.
+_OVER = "coalesce(s.ended_at, s.expires_at) < clock_timestamp() - $1::interval"
+_FORGET_REFRESH_TOKENS = f"""
+delete from refresh_tokens where fingerprint = any(array(
+    select t.fingerprint from sessions s join refresh_tokens t on t.session_id = s.id
+     where {_OVER} limit {BATCH}))"""
+_FORGET_SESSIONS = f"""
+delete from sessions where id = any(array(
+    select id from sessions s
+     where {_OVER} and not exists (select from refresh_tokens t where t.session_id = s.id)
+     order by coalesce(s.ended_at, s.expires_at) limit {BATCH} for update skip locked))"""
 
 
 class SqlUpkeep:
@@ -110,10 +122,17 @@ class SqlUpkeep:
         return Reaped(put_back=row["put_back"], given_up=row["given_up"], republished=republished)
 
     async def forget_ended(self, keep: timedelta) -> int:
-        """Delete a batch of old tasks, of idempotency keys whose day is over, and of tickets that nobody used."""
+        """Delete a batch of old tasks, of idempotency keys whose day is over, of tickets and mailed tokens unused."""
         async with self._database.session() as session:
             deleted = [await session.execute(_FORGET, keep)]
-            deleted += [await session.execute(old) for old in (idempotency.FORGET, tickets.FORGET)]
+            unused = (idempotency.FORGET, tickets.FORGET, mail_tokens.FORGET)
+            deleted += [await session.execute(old) for old in unused]
+        return sum(map(_count, deleted))
+
+    async def forget_sessions(self, keep: timedelta) -> int:
+        """Delete a batch of the tokens of sessions that are over, and of those that have none left."""
+        async with self._database.session() as session:
+            deleted = [await session.execute(old, keep) for old in (_FORGET_REFRESH_TOKENS, _FORGET_SESSIONS)]
         return sum(map(_count, deleted))
 
     async def forget_letters(self, keep: timedelta) -> int:

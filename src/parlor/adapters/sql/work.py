@@ -15,6 +15,8 @@ from parlor.adapters.sql.errors import translated, translating
 from parlor.adapters.sql.history import SqlHistory
 from parlor.adapters.sql.identity import SqlSessions, SqlUsers
 from parlor.adapters.sql.letters import SqlDeadLetters
+from parlor.adapters.sql.mail_orders import TaskMailOrders
+from parlor.adapters.sql.mail_tokens import SqlMailTokens
 from parlor.adapters.sql.roles import SqlRoles
 from parlor.adapters.sql.schedules import SqlOwners, SqlSchedules
 from parlor.adapters.sql.tasks import SqlTasks
@@ -62,7 +64,7 @@ class SqlWork:
         self._events: deque[tuple[Event, int]] = deque()
         self._depth = 0
         self._after: list[Callable[[], Awaitable[None]]] = []
-        self._touched: dict[UserId, str] = {}
+        self._touched: dict[tuple[UserId, str], None] = {}
         self._wrote_facts = False
         self.users = SqlUsers(self)
         self.sessions = SqlSessions(self)
@@ -71,6 +73,8 @@ class SqlWork:
         self.tickets = SqlTickets(self)
         self.tasks = SqlTasks(self)
         self.letters = SqlDeadLetters(self)
+        self.mail_tokens = SqlMailTokens(self)
+        self.mail_orders = TaskMailOrders(self.tasks)
         self.schedules = SqlSchedules(self)
         self.owners = SqlOwners(self)
 
@@ -82,7 +86,7 @@ class SqlWork:
 
     def touch(self, user_id: UserId, email_key: str) -> None:
         """Say that this user changes: caches hear of it before the commit and after it."""
-        self._touched[user_id] = email_key
+        self._touched[user_id, email_key] = None
 
     def touch_roles(self) -> None:
         """Say that what roles permit changes: every process hears of it after the commit."""
@@ -146,7 +150,7 @@ class SqlWork:
         if not self._touched:
             await _commit(session)
             return
-        touched = tuple(self._touched.items())
+        touched = tuple(self._touched)
         mark = await self._changes.about_to_change(touched)
         try:
             await _commit(session)

@@ -8,11 +8,12 @@ from enum import StrEnum
 from ipaddress import ip_address, ip_network
 
 from parlor.core.shared.errors import Conflict, Flaw, Invalid, Unauthenticated
-from parlor.core.shared.ids import SessionId, UserId
+from parlor.core.shared.ids import SessionId, UserId, uuid7
 
 PASSWORD_LENGTH = (8, 1024)
 EMAIL_LENGTH = (3, 254)
 DISPLAY_NAME_LENGTH = (1, 64)
+DELETED_NAME = "deleted user"
 MAX_SESSIONS = 50
 SESSION_IDLE = timedelta(days=30)
 SESSION_LIFE = timedelta(days=180)
@@ -24,6 +25,12 @@ class EmailTaken(Conflict):
     """Another account already has this e-mail address."""
 
     code = "email_taken"
+
+
+class AccountDeleted(Conflict):
+    """The account was deleted by its owner, and does not come back."""
+
+    code = "account_deleted"
 
 
 class InvalidCredentials(Unauthenticated):
@@ -89,7 +96,29 @@ class User:
     status: UserStatus = UserStatus.ACTIVE
     roles: frozenset[str] = frozenset({"user"})
     epoch: int = 0
+    deleted_at: datetime | None = None
     version: int = 1
+
+    @classmethod
+    def newcomer(
+        cls,
+        email: str,
+        password_hash: str,
+        *,
+        display_name: str | None,
+        at: datetime,
+        roles: frozenset[str] = frozenset({"user"}),
+    ) -> "User":
+        """Make the account that somebody registers; a name that is not given is made of the address."""
+        return cls(
+            id=UserId(uuid7()),
+            email=email,
+            display_name=display_name or display_name_from(email),
+            password_hash=password_hash,
+            created_at=at,
+            updated_at=at,
+            roles=roles,
+        )
 
     @property
     def email_key(self) -> str:
@@ -111,6 +140,32 @@ class User:
         self.epoch += 1
         self.updated_at = at
 
+    def rename(self, display_name: str, at: datetime) -> None:
+        """Be called something else."""
+        self.display_name = display_name
+        self.updated_at = at
+
+    def change_password(self, password_hash: str, at: datetime) -> None:
+        """Take another password; every access token of the time before ends."""
+        self.password_hash = password_hash
+        self.end_all_tokens(at)
+
+    def verify_email(self, at: datetime) -> None:
+        """Remember that the address was proved to be the user's."""
+        self.email_verified = True
+        self.updated_at = at
+
+    def leave(self, at: datetime) -> None:
+        """Be nobody from now on. What stands in place of the address, which is free, nobody can register."""
+        self.email = f"deleted:{self.id}"
+        self.email_verified = False
+        self.display_name = DELETED_NAME
+        self.password_hash = ""
+        self.status = UserStatus.DISABLED
+        self.roles = frozenset()
+        self.deleted_at = at
+        self.end_all_tokens(at)
+
     def grant(self, role: str, at: datetime) -> None:
         """Let the user hold this role too."""
         self.roles |= {role}
@@ -127,7 +182,9 @@ class User:
         self.end_all_tokens(at)
 
     def enable(self, at: datetime) -> None:
-        """Let the user log in again; what was ended stays so."""
+        """Let the user log in again; what was ended stays so. Raises AccountDeleted."""
+        if self.deleted_at is not None:
+            raise AccountDeleted
         self.status = UserStatus.ACTIVE
         self.updated_at = at
 

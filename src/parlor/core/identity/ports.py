@@ -7,6 +7,8 @@ from typing import Protocol
 from uuid import UUID
 
 from parlor.core.identity.history import History
+from parlor.core.identity.mail_orders import MailOrders
+from parlor.core.identity.mail_tokens import MailTokens
 from parlor.core.identity.model import Session, User, UserStatus
 from parlor.core.shared.ids import SessionId, UserId
 from parlor.core.shared.work import Work
@@ -105,6 +107,12 @@ class IdentityWork(Work, Protocol):
 
     @property
     def history(self) -> History: ...
+
+    @property
+    def mail_tokens(self) -> MailTokens: ...
+
+    @property
+    def mail_orders(self) -> MailOrders: ...
 
 
 class Directory(Protocol):

@@ -9,6 +9,7 @@ from enum import StrEnum
 from parlor.core.identity.attempts import LoginGuard
 from parlor.core.identity.events import RefreshReuseDetected, UserRegistered
 from parlor.core.identity.history import LoginEntry, Method, Outcome
+from parlor.core.identity.mail_tokens import Purpose
 from parlor.core.identity.model import (
     SESSION_LIFE,
     Client,
@@ -19,7 +20,6 @@ from parlor.core.identity.model import (
     Session,
     User,
     check_email,
-    display_name_from,
     email_key,
 )
 from parlor.core.identity.ports import (
@@ -38,7 +38,7 @@ from parlor.core.identity.throttling import REFRESH_BY_SESSION, Throttle
 from parlor.core.shared.actor import Actor, ActorKind
 from parlor.core.shared.clock import Clock
 from parlor.core.shared.errors import Contended, Flaw, Invalid, NotFound
-from parlor.core.shared.ids import SessionId, UserId, uuid7
+from parlor.core.shared.ids import SessionId, uuid7
 from parlor.core.shared.work import UnitOfWork
 
 
@@ -108,16 +108,7 @@ class Register:
         if await self.directory.by_email(email_key(email)) is not None:
             raise EmailTaken
         password_hash = await self.hasher.hash(password)
-        now = self.clock()
-        user = User(
-            id=UserId(uuid7()),
-            email=email,
-            display_name=display_name or display_name_from(email),
-            password_hash=password_hash,
-            created_at=now,
-            updated_at=now,
-            roles=roles,
-        )
+        user = User.newcomer(email, password_hash, display_name=display_name, at=self.clock(), roles=roles)
         async with self.work() as work:
             await work.users.add(user)
             work.publish(UserRegistered(user.id))
@@ -285,10 +276,10 @@ class ResetPassword:
             if found is None:
                 raise NotFound("No user has this e-mail address.")
             user = await work.users.get(found.id)
-            user.rehash(password_hash)
-            user.end_all_tokens(now)
+            user.change_password(password_hash, now)
             await work.users.save(user)
             await work.sessions.end(user, now)
+            await work.mail_tokens.revoke(user.id, purpose=Purpose.PASSWORD_RESET)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ def make_timers(container: Container) -> Timers:
         fire=container.build(FireSchedules),
         keep=timedelta(days=settings.task_keep_days),
         keep_letters=timedelta(days=settings.dead_letter_keep_days),
+        keep_sessions=timedelta(days=settings.session_keep_days),
         keep_logins=timedelta(days=settings.login_keep_days),
     )
 

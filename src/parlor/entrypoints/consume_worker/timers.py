@@ -31,6 +31,7 @@ class Timers:
         fire: FireSchedules,
         keep: timedelta,
         keep_letters: timedelta,
+        keep_sessions: timedelta,
         keep_logins: timedelta,
     ) -> None:
         self._upkeep = upkeep
@@ -38,6 +39,7 @@ class Timers:
         self._fire_schedules = fire
         self._keep = keep
         self._keep_letters = keep_letters
+        self._keep_sessions = keep_sessions
         self._keep_logins = keep_logins
         self._loops: list[asyncio.Task[None]] = []
 
@@ -86,6 +88,8 @@ class Timers:
         while await self._upkeep.forget_ended(self._keep):
             pass
         while await self._upkeep.forget_letters(self._keep_letters):
+            pass
+        while await self._upkeep.forget_sessions(self._keep_sessions):
             pass
         while await self._upkeep.forget_logins(self._keep_logins):
             pass

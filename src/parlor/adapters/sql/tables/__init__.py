@@ -3,6 +3,7 @@
 from parlor.adapters.sql.tables.base import MOMENT, metadata
 from parlor.adapters.sql.tables.identity import (
     logins,
+    mail_tokens,
     refresh_tokens,
     roles,
     sessions,
@@ -30,6 +31,7 @@ __all__ = [
     "event_outbox",
     "idempotency_keys",
     "logins",
+    "mail_tokens",
     "metadata",
     "outbox_failed",
     "refresh_tokens",

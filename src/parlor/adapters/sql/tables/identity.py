@@ -31,6 +31,7 @@ users = Table(
     Column("epoch", Integer, nullable=False),
     Column("created_at", MOMENT, nullable=False),
     Column("updated_at", MOMENT, nullable=False),
+    Column("deleted_at", MOMENT),
     Column("version", Integer, nullable=False),
     Index("uq_users_email_key", "email_key", unique=True),
     Index(
@@ -72,6 +73,7 @@ sessions = Table(
     Column("user_agent", Text),
     Index("ix_sessions_live", "user_id", "created_at", postgresql_where=text("ended_at is null")),
     Index("ix_sessions_user_id", "user_id"),
+    Index("ix_sessions_over", text("coalesce(ended_at, expires_at)")),
 )
 
 logins = Table(
@@ -118,4 +120,16 @@ tickets = Table(
     Column("expires_at", MOMENT, nullable=False),
     Index("ix_tickets_session_id", "session_id", "expires_at"),
     Index("ix_tickets_expires_at", "expires_at"),
+)
+
+mail_tokens = Table(
+    "mail_tokens",
+    metadata,
+    Column("user_id", Uuid, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("purpose", Text, primary_key=True),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("email_key", Text, nullable=False),
+    Column("expires_at", MOMENT, nullable=False),
+    Index("uq_mail_tokens_fingerprint", "fingerprint", unique=True),
+    Index("ix_mail_tokens_expires_at", "expires_at"),
 )

@@ -1,0 +1,1 @@
+"""Where mail goes: a mail server, a folder, or nowhere."""

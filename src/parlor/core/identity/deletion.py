@@ -1,0 +1,36 @@
+"""The end of an account."""
+
+from dataclasses import dataclass
+
+from parlor.core.identity.events import UserDeleted
+from parlor.core.identity.model import Client
+from parlor.core.identity.passwords import CheckPassword, unchanged
+from parlor.core.identity.roles import RoleWork
+from parlor.core.identity.use_cases import Principal
+from parlor.core.shared.clock import Clock
+from parlor.core.shared.work import UnitOfWork
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteAccount:
+    """A user who knows the password ends the account for good: at once nobody can enter it or find its owner in it.
+
+    Raises WrongPassword, TooMany, LastAdmin. What the user had in other contexts goes after the answer, by a task
+    (`core/shared/farewell.py`).
+    """
+
+    work: UnitOfWork[RoleWork]
+    check: CheckPassword
+    clock: Clock
+
+    async def __call__(self, principal: Principal, *, password: str, client: Client) -> None:
+        known = await self.check(principal, password, client)
+        now = self.clock()
+        async with self.work() as work:
+            user = await unchanged(work, known)
+            await work.roles.must_keep_an_admin(without_user=user.id)
+            user.leave(now)
+            await work.users.save(user)
+            await work.sessions.end(user, now)
+            await work.mail_tokens.revoke(user.id)
+            work.publish(UserDeleted(user.id))
