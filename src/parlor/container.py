@@ -2,7 +2,7 @@
 
 import random
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from parlor.adapters.cron import CronsimLines
 from parlor.adapters.health import nothing
@@ -25,13 +25,17 @@ from parlor.config import BadSettings, Settings
 from parlor.core.games.deck import DECK
 from parlor.core.games.handlers import TruthOrDareHandler
 from parlor.core.games.ports import CardGenerator
+from parlor.core.identity.events import UserDeleted
+from parlor.core.identity.mailing import Mail, SendMailHandler
 from parlor.core.identity.ports import IdentityWork, UserChanges
 from parlor.core.identity.roles import OURS, Permissions, RoleWork
 from parlor.core.identity.tickets import TicketWork
 from parlor.core.shared.bus import Outboxes
 from parlor.core.shared.clock import Clock, system_clock
+from parlor.core.shared.farewell import Farewell
 from parlor.core.shared.feed import Feed
 from parlor.core.shared.work import UnitOfWork
+from parlor.core.tasks.farewells import ForgetUserHandler, LeaveTasks, forget_user
 from parlor.core.tasks.foreign import AdmitForeign, Producers
 from parlor.core.tasks.http_request import HttpRequestHandler
 from parlor.core.tasks.kinds import Kinds
@@ -42,7 +46,8 @@ from parlor.core.tasks.waiting import Ends, FeedEnds
 from parlor.core.tasks.watching import FeedMoves, Moves, TaskSights
 from parlor.wiring.assembly import Assembly
 from parlor.wiring.bus import wire_bus
-from parlor.wiring.identity import wire_identity, wire_users
+from parlor.wiring.identity import wire_accounts, wire_identity, wire_users
+from parlor.wiring.mail import wire_mail
 from parlor.wiring.modes import Mode, Role
 from parlor.wiring.servers import wire_cache_and_feed, wire_database
 
@@ -52,7 +57,14 @@ THREADS = 32
 WORKS = (IdentityWork, RoleWork, TaskWork, ScheduleWork, TicketWork)
 
 # Which contexts answer, in the same transaction, to another's facts: one line each.
-REACTIONS: Reactions = {}
+REACTIONS: Reactions = {
+    UserDeleted: [forget_user],
+}
+
+# What each context does when a user has left: one line each, in this order.
+FAREWELLS: Sequence[Callable[..., Farewell]] = [
+    LeaveTasks,
+]
 
 
 class Container(Assembly):
@@ -74,9 +86,11 @@ class Container(Assembly):
         wire_cache_and_feed(self, self.settings, self.mode)
         changes = wire_users(self, database, self.mode)
         wire_identity(self, self.settings)
+        wire_mail(self, self.settings, self.mode)
         hints = FeedHints(self.get(Feed))
         for work in WORKS:
             self.add(UnitOfWork[work], lambda: SqlWork(database, changes, hints, REACTIONS))  # type: ignore[valid-type]  # Punq's key, not an annotation
+        wire_accounts(self, database)
         self.add(Outboxes, SqlOutboxes(database))
         self._wire_tasks(database, changes, hints, self._wire_kinds())
         wire_bus(self, self.settings, self.mode, self.role)
@@ -118,7 +132,17 @@ class Container(Assembly):
         url = self.settings.generator_url
         return [
             *handlers_of(self.settings, self._generator(url) if url else None),
+            *self._internal_handlers(),
             *self._more_handlers,
+        ]
+
+    def _internal_handlers(self) -> list[AnyHandler]:
+        """What Parlor orders of itself, one line each."""
+        return [
+            ForgetUserHandler([self.build(farewell) for farewell in FAREWELLS]),
+            SendMailHandler(
+                self.get(UnitOfWork[IdentityWork]), self.get(Mail), system_clock, self.settings.public_base
+            ),
         ]
 
     def _generator(self, url: str) -> HttpCardGenerator:

@@ -9,6 +9,7 @@ from parlor.adapters.health import nothing, step
 from parlor.adapters.security.common_passwords import ShippedCommonPasswords
 from parlor.adapters.security.passwords import BcryptHasher
 from parlor.adapters.security.tokens import DerivedRefreshTokens, JwtAccessTokens, RememberedTokens
+from parlor.adapters.sql import export
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.history import SqlAttempts, SqlLoginViews
 from parlor.adapters.sql.identity import SqlDirectory
@@ -18,8 +19,10 @@ from parlor.adapters.sql.user_views import SqlUserViews
 from parlor.config import Settings
 from parlor.core.identity.administration import UserViews
 from parlor.core.identity.attempts import Attempts, LoginGuard
+from parlor.core.identity.export import AccountExport
 from parlor.core.identity.hints import FeedUserHints, UserHints
 from parlor.core.identity.history import LoginViews
+from parlor.core.identity.passwords import CheckPassword
 from parlor.core.identity.ports import (
     AccessTokens,
     Directory,
@@ -34,6 +37,7 @@ from parlor.core.identity.sessions import SessionViews
 from parlor.core.identity.use_cases import GraceWindow, PasswordPolicy
 from parlor.core.shared.caching import Cache
 from parlor.core.shared.clock import system_clock
+from parlor.core.shared.export import ExportSection
 from parlor.core.shared.feed import Feed
 from parlor.wiring.assembly import Assembly
 from parlor.wiring.modes import Mode
@@ -82,3 +86,17 @@ def wire_identity(parts: Assembly, settings: Settings) -> None:
     parts.add(AccessTokens, RememberedTokens(tokens, clock=system_clock))
     parts.add(RefreshTokens, DerivedRefreshTokens(settings.secrets))
     parts.add(GraceWindow, GraceWindow(timedelta(seconds=settings.refresh_grace_s)))
+
+
+def wire_accounts(parts: Assembly, database: Database) -> None:
+    """What an account's owner does with it: a check of the password, and an export, one line a section."""
+    parts.add(CheckPassword, parts.build(CheckPassword))
+    sections: list[ExportSection] = [
+        export.profile(database),
+        export.roles(database),
+        export.sessions(database),
+        export.logins(database),
+        export.tasks(database),
+        export.schedules(database),
+    ]
+    parts.add(AccountExport, AccountExport(sections))

@@ -9,7 +9,16 @@ from httpx import AsyncClient
 from parlor.entrypoints.http.app import make_app
 from tests.fakes.container import FakeContainer, a_client, as_container, settings_for_tests
 
-PUBLIC = {"register", "log_in", "refresh", "healthz", "readyz"}
+PUBLIC = {
+    "register",
+    "log_in",
+    "refresh",
+    "reset_password",
+    "confirm_password_reset",
+    "confirm_email",
+    "healthz",
+    "readyz",
+}
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from parlor.container import Container
 from parlor.core.identity.throttling import Throttle
 from parlor.core.identity.tickets import RedeemTicket, StandFor
 from parlor.core.identity.use_cases import Authenticate
+from parlor.entrypoints.http.accounts import account_routes
 from parlor.entrypoints.http.clients import Proxies
 from parlor.entrypoints.http.dead_letters import dead_letter_routes
 from parlor.entrypoints.http.docs_pages import install_asyncapi, install_docs
@@ -20,6 +21,7 @@ from parlor.entrypoints.http.logins import login_routes
 from parlor.entrypoints.http.middleware import Edge
 from parlor.entrypoints.http.openapi import install_openapi
 from parlor.entrypoints.http.realtime import realtime_routes
+from parlor.entrypoints.http.registration import registration_routes
 from parlor.entrypoints.http.roles import role_routes
 from parlor.entrypoints.http.schedules import schedule_routes
 from parlor.entrypoints.http.sessions import session_routes
@@ -66,6 +68,8 @@ def _install(app: FastAPI, container: Container) -> None:
     # Their routes are taken over as they are: an included router would match each request twice.
     contexts = (
         identity_routes,
+        registration_routes,
+        account_routes,
         login_routes,
         session_routes,
         task_routes,

@@ -1,4 +1,4 @@
-"""Accounts: register, log in, refresh, log out, and who one is."""
+"""Accounts: log in, refresh, log out, and who one is."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -14,13 +14,12 @@ from parlor.core.identity.model import (
     EMAIL_LENGTH,
     PASSWORD_LENGTH,
     Client,
-    EmailTaken,
     InvalidCredentials,
     InvalidGrant,
     UserStatus,
 )
-from parlor.core.identity.throttling import LOGIN_BY_ADDRESS, REGISTER_BY_ADDRESS
-from parlor.core.identity.use_cases import LogIn, LogOut, LogoutScope, Refresh, Register
+from parlor.core.identity.throttling import LOGIN_BY_ADDRESS
+from parlor.core.identity.use_cases import LogIn, LogOut, LogoutScope, Refresh
 from parlor.core.shared.errors import Busy, TooMany
 from parlor.entrypoints.http.answers import etag, shown
 from parlor.entrypoints.http.auth import CurrentPrincipal
@@ -38,14 +37,6 @@ Email = Annotated[
 ]
 Password = Annotated[OneLine, Field(min_length=PASSWORD_LENGTH[0], max_length=PASSWORD_LENGTH[1])]
 DisplayName = Annotated[Words, Field(min_length=DISPLAY_NAME_LENGTH[0], max_length=DISPLAY_NAME_LENGTH[1])]
-
-
-class Registration(Body):
-    """A new account; without a name it gets the first part of the address."""
-
-    email: Email
-    password: Password
-    display_name: DisplayName | None = None
 
 
 class Credentials(Body):
@@ -88,7 +79,6 @@ class TokenPair(Shown):
 def identity_routes(container: Container) -> APIRouter:
     """Make the routes of this context; the hottest one first."""
     routes = api_router("identity")
-    register_user = container.command(Register)
     open_session = container.command(LogIn)
     rotate = container.command(Refresh)
     end_sessions = container.command(LogOut)
@@ -98,18 +88,6 @@ def identity_routes(container: Container) -> APIRouter:
         """Tell who one is."""
         user = User.model_validate(principal.user)
         return shown(user, headers={"ETag": etag(user.version)})
-
-    @routes.post(
-        "/auth/register",
-        status_code=201,
-        response_model=User,
-        openapi_extra=needs(PUBLIC, EmailTaken, Busy),
-        dependencies=[per_address(REGISTER_BY_ADDRESS)],
-    )
-    async def register(body: Registration) -> Response:
-        """Make an account with the role `user`."""
-        user = await register_user(email=body.email, password=body.password, display_name=body.display_name)
-        return shown(User.model_validate(user), status=201, headers={"ETag": etag(user.version)})
 
     @routes.post(
         "/auth/login",

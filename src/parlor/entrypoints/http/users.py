@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from parlor.container import Container
 from parlor.core.identity.administration import MANAGE_USERS, ChangeStatus, EndSessions, Sought, UserViews
-from parlor.core.identity.model import UserStatus
+from parlor.core.identity.model import AccountDeleted, UserStatus
 from parlor.core.identity.roles import LastAdmin
 from parlor.core.shared.actor import Actor
 from parlor.core.shared.errors import Invalid, Stale
@@ -90,7 +90,7 @@ def user_routes(container: Container) -> APIRouter:
     @routes.patch(
         "/users/{user_id}",
         response_model=User,
-        openapi_extra=needs(MANAGE_USERS, LastAdmin, Stale, InvalidIfMatch)
+        openapi_extra=needs(MANAGE_USERS, LastAdmin, AccountDeleted, Stale, InvalidIfMatch)
         | {"parameters": [preconditions.PARAMETER]},
     )
     async def patch_user(
