@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from parlor.adapters.security.tokens import JwtAccessTokens, SigningKey
+from parlor.adapters.security.signing import SigningKey
+from parlor.adapters.security.tokens import JwtAccessTokens
 from parlor.core.identity.ports import AccessTokens
 from parlor.core.shared.ids import SessionId, UserId
 
@@ -36,7 +37,7 @@ class Watch:
 
 def tokens_of(watch: Watch, *secrets: str, **settings: Any) -> JwtAccessTokens:
     ours: dict[str, Any] = {"issuer": ISSUER, "audience": AUDIENCE, "clock": watch} | settings
-    return JwtAccessTokens(secrets or (SECRET,), **ours)
+    return JwtAccessTokens([SigningKey.shared(secret) for secret in secrets or (SECRET,)], **ours)
 
 
 def issued(tokens: AccessTokens, epoch: int = 7) -> str:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from parlor.adapters.security.signing import SigningKey
 from parlor.adapters.security.tokens import JwtAccessTokens, RememberedTokens
 from parlor.core.identity.model import InvalidToken
 from parlor.core.identity.ports import Claims
@@ -17,7 +18,7 @@ class Counting(JwtAccessTokens):
     """Counts how often a token is looked at."""
 
     def __init__(self, watch: Watch) -> None:
-        super().__init__([SECRET], issuer=ISSUER, audience=AUDIENCE, clock=watch)
+        super().__init__([SigningKey.shared(SECRET)], issuer=ISSUER, audience=AUDIENCE, clock=watch)
         self.verified = 0
 
     def verify(self, token: str) -> Claims:

@@ -9,11 +9,8 @@ import jwt
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from parlor.adapters.security.tokens import (
-    DerivedRefreshTokens,
-    RememberedTokens,
-    SigningKey,
-)
+from parlor.adapters.security.signing import SigningKey
+from parlor.adapters.security.tokens import DerivedRefreshTokens, RememberedTokens
 from parlor.core.identity.model import InvalidToken
 from parlor.core.identity.ports import AccessTokens, Claims, FreshToken
 from tests.unit.security.forging import (

@@ -5,14 +5,14 @@ import hashlib
 import hmac
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from secrets import token_urlsafe
-from typing import Any, Self
+from typing import Any
 from uuid import UUID
 
 import jwt
 import orjson
 
+from parlor.adapters.security.signing import SigningKey
 from parlor.core.identity.model import InvalidToken
 from parlor.core.identity.ports import AccessTokens, Claims, FreshToken
 from parlor.core.shared.clock import Clock
@@ -29,27 +29,12 @@ REMEMBERED = 10_000
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){2}")
 
 
-@dataclass(frozen=True, slots=True)
-class SigningKey:
-    """A key with the one algorithm that it is used with; `kid` tells it from the others, no more."""
-
-    kid: str
-    algorithm: str
-    secret: bytes = field(repr=False)
-
-    @classmethod
-    def shared(cls, secret: str) -> Self:
-        """Make the HS256 key of a secret (at least 32 bytes, or it neither signs nor verifies)."""
-        raw = secret.encode()
-        return cls(kid=_mac(raw, b"parlor key id v1").hex()[:12], algorithm="HS256", secret=raw)
-
-
 class JwtAccessTokens:
-    """Port AccessTokens: the first (newest) secret signs, each verifies. Tokens live `ttl_s`, 1 h at most."""
+    """Port AccessTokens: the first (newest) key signs, each verifies. Tokens live `ttl_s`, 1 h at most."""
 
     def __init__(
         self,
-        secrets: Sequence[str],
+        keys: Sequence[SigningKey],
         *,
         issuer: str,
         audience: str,
@@ -59,7 +44,6 @@ class JwtAccessTokens:
     ) -> None:
         if not 0 < ttl_s <= LONGEST_LIFE_S:
             raise ValueError(f"an access token lives for 1 to {LONGEST_LIFE_S} s, not for {ttl_s}")
-        keys = [SigningKey.shared(secret) for secret in secrets]
         self._newest = keys[0]
         self._keys = {key.kid: key for key in keys}
         self._ours = {"iss": issuer, "aud": audience}
@@ -84,7 +68,7 @@ class JwtAccessTokens:
         claims = self._ours | who | held | {"iat": now, "exp": now + self._ttl_s}
         key = self._newest
         headers = {"typ": TYPE, "kid": key.kid}
-        token = self._jws.encode(orjson.dumps(claims), key.secret, key.algorithm, headers)
+        token = self._jws.encode(orjson.dumps(claims), key.signs, key.algorithm, headers)
         return FreshToken(token, self._ttl_s)
 
     def verify(self, token: str) -> Claims:
@@ -98,7 +82,7 @@ class JwtAccessTokens:
 
     def _opened(self, token: str) -> Mapping[str, Any]:
         key = self._key(self._jws.get_unverified_header(token))
-        payload = self._jws.decode(token, key.secret, [key.algorithm])
+        payload = self._jws.decode(token, key.verifies, [key.algorithm])
         claims = orjson.loads(payload)
         if not isinstance(claims, dict):
             raise InvalidToken
