@@ -1,10 +1,12 @@
 """Valid things, every field defaulted: a test names what matters to it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from parlor.core.identity.api_keys import ApiKey, draw
 from parlor.core.identity.history import LoginEntry, Method, Outcome
 from parlor.core.identity.model import SESSION_LIFE, Client, Session, User
 from parlor.core.shared.actor import Actor, ActorKind
@@ -53,6 +55,12 @@ def a_line(user: User, **fields: Any) -> LoginEntry:
         "client": Client(ip="192.0.2.1", user_agent="tests"),
     }
     return LoginEntry(user.id, **defaults | fields)
+
+
+def an_api_key(shown: str | None = None, **fields: Any) -> ApiKey:
+    shown = shown or draw()
+    key = ApiKey.of(shown, name="a service", scopes={"tasks:create"}, maker_id=None, at=NOON)
+    return replace(key, **fields)
 
 
 def an_actor(*permissions: str, user_id: UUID | None = None) -> Actor:

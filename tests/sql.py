@@ -8,7 +8,7 @@ from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.runs import SqlRuns
 from parlor.adapters.sql.upkeep import SqlUpkeep
 from parlor.adapters.sql.work import Reactions, SqlWork
-from parlor.core.shared.ids import TaskId, UserId
+from parlor.core.shared.ids import ApiKeyId, TaskId, UserId
 from parlor.core.tasks.model import Task
 
 Row = dict[str, Any]
@@ -38,15 +38,19 @@ class Hints:
 class Changes:
     """Port UserChanges: remembers what it heard."""
 
-    heard: list[tuple[str, Sequence[tuple[UserId, str]]]] = field(default_factory=list)
+    heard: list[tuple[str, Sequence[tuple[UserId | ApiKeyId, str]]]] = field(default_factory=list)
 
-    async def about_to_change(self, users: Sequence[tuple[UserId, str]]) -> str:
-        self.heard.append(("about to", users))
+    async def about_to_change(
+        self, users: Sequence[tuple[UserId, str]], keys: Sequence[tuple[ApiKeyId, str]] = ()
+    ) -> str:
+        self.heard.append(("about to", users or keys))
         return "mark"
 
-    async def changed(self, users: Sequence[tuple[UserId, str]], mark: str) -> None:
+    async def changed(
+        self, users: Sequence[tuple[UserId, str]], mark: str, keys: Sequence[tuple[ApiKeyId, str]] = ()
+    ) -> None:
         assert mark == "mark"
-        self.heard.append(("changed", users))
+        self.heard.append(("changed", users or keys))
 
     async def roles_changed(self) -> None:
         self.heard.append(("roles changed", ()))

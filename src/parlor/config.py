@@ -1,5 +1,6 @@
 """Every setting, read once from the environment and `.env`, checked at start."""
 
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -11,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 DEVELOPMENT_SECRET = "development-only-secret-never-for-production"  # noqa: S105 - refused in production
 MIN_SECRET_BYTES = 32
 MAIL_FROM = r"^[^<>@\r\n]*<?[^\s<>@]+@[^\s<>@]+>?$"
+BOOTSTRAP = "PARLOR_BOOTSTRAP_API_KEY"
 
 
 class BadSettings(ValueError):
@@ -65,6 +67,8 @@ class Settings(BaseSettings):
 
     security_secret_key: OptionalSecret = Field(None, alias="SECURITY_SECRET_KEY")
     security_secret_key_file: OptionalPath = Field(None, alias="SECURITY_SECRET_KEY_FILE")
+    security_private_keys: OptionalSecret = Field(None, alias="SECURITY_PRIVATE_KEYS")
+    security_private_keys_file: OptionalPath = Field(None, alias="SECURITY_PRIVATE_KEYS_FILE")
     database_url: OptionalSecret = Field(None, alias="DATABASE_URL")
     database_url_file: OptionalPath = Field(None, alias="DATABASE_URL_FILE")
     redis_url: OptionalSecret = Field(None, alias="REDIS_URL")
@@ -85,6 +89,8 @@ class Settings(BaseSettings):
     access_ttl_s: int = Field(900, alias="PARLOR_ACCESS_TTL_S", ge=5, le=900)
     refresh_grace_s: int = Field(20, alias="PARLOR_REFRESH_GRACE_S", ge=0, le=120)
     token_claims: ClaimNames = Field((), alias="PARLOR_TOKEN_CLAIMS")
+    bootstrap_api_key: OptionalSecret = Field(None, alias="PARLOR_BOOTSTRAP_API_KEY")
+    bootstrap_api_key_file: OptionalPath = Field(None, alias="PARLOR_BOOTSTRAP_API_KEY_FILE")
     bcrypt_cost: int = Field(12, alias="PARLOR_BCRYPT_COST", ge=4, le=16)
     hide_accounts: bool = Field(False, alias="PARLOR_HIDE_ACCOUNTS")
     session_keep_days: int = Field(90, alias="PARLOR_SESSION_KEEP_DAYS", ge=1)
@@ -119,6 +125,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _safe(self) -> Self:
         self._check_secrets()
+        _ = self.bootstrap
         if min(self.prefetch) < 1:
             raise BadSettings("PARLOR_PREFETCH needs three numbers above 0: high,default,low")
         if "*" in self.cors_origins:
@@ -147,6 +154,17 @@ class Settings(BaseSettings):
         """The signing secrets, newest first: the first signs, all verify."""
         text = _read("SECURITY_SECRET_KEY", self.security_secret_key, self.security_secret_key_file)
         return tuple(word.strip() for word in (text or DEVELOPMENT_SECRET).split(",") if word.strip())
+
+    @property
+    def private_keys(self) -> str | None:
+        """The private keys that sign tokens, in PEM, newest first: the first signs, all verify."""
+        return _read("SECURITY_PRIVATE_KEYS", self.security_private_keys, self.security_private_keys_file)
+
+    @property
+    def bootstrap(self) -> tuple[str, frozenset[str]] | None:
+        """The API key that is there from the start, and its scopes, if one is set."""
+        text = _read(BOOTSTRAP, self.bootstrap_api_key, self.bootstrap_api_key_file)
+        return _key_with_scopes(text, MIN_SECRET_BYTES if self.production else 16) if text else None
 
     @property
     def database(self) -> str | None:
@@ -183,12 +201,19 @@ class Settings(BaseSettings):
             self.mail_from or f"Parlor <no-reply@{urlsplit(self.public_url or '').hostname or 'localhost'}>"
         )
 
+    def names_services(self) -> bool:
+        """Whether all three servers are named."""
+        return not self._missing()
+
     def need_services(self) -> None:
         """Raise BadSettings unless all three servers are named."""
-        named = {"DATABASE_URL": self.database, "REDIS_URL": self.redis, "RABBITMQ_URL": self.rabbitmq}
-        missing = [name for name, url in named.items() if not url]
+        missing = self._missing()
         if missing:
             raise BadSettings(f"set {', '.join(missing)} first (or run `parlor up`, which needs none)")
+
+    def _missing(self) -> list[str]:
+        named = {"DATABASE_URL": self.database, "REDIS_URL": self.redis, "RABBITMQ_URL": self.rabbitmq}
+        return [name for name, url in named.items() if not url]
 
 
 def _read(name: str, value: SecretStr | None, file: Path | None) -> str | None:
@@ -200,6 +225,20 @@ def _read(name: str, value: SecretStr | None, file: Path | None) -> str | None:
         return file.read_text().strip()
     except OSError as error:
         raise BadSettings(f"{name}_FILE cannot be read: {error.strerror}") from error
+
+
+def _key_with_scopes(text: str, least: int) -> tuple[str, frozenset[str]]:
+    """Read `parlor_<prefix>_<secret>=<scope>,<scope>…`."""
+    key, _, scopes = text.rpartition("=")
+    if not re.fullmatch(rf"parlor_[A-Za-z0-9-]{{1,32}}_[!-~]{{{least},256}}", key):
+        raise BadSettings(
+            f"{BOOTSTRAP} must read parlor_<prefix>_<secret>=<scope>,<scope>, the prefix of letters and digits, "
+            f"the secret of at least {least} of these, - and _"
+        )
+    named = frozenset(scope.strip() for scope in scopes.split(",") if scope.strip())
+    if not all(re.fullmatch(r"[a-z][a-z0-9_]*(:[a-z0-9_]+)+", scope) for scope in named):
+        raise BadSettings(f"{BOOTSTRAP}: a scope is a permission, such as tokens:introspect")
+    return key, named
 
 
 def _after_scheme(name: str, url: str, schemes: set[str]) -> str:

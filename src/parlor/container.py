@@ -25,7 +25,9 @@ from parlor.config import BadSettings, Settings
 from parlor.core.games.deck import DECK
 from parlor.core.games.handlers import TruthOrDareHandler
 from parlor.core.games.ports import CardGenerator
+from parlor.core.identity.api_keys import ApiKeyWork
 from parlor.core.identity.events import UserDeleted
+from parlor.core.identity.introspection import KeyedWork
 from parlor.core.identity.mailing import Mail, SendMailHandler
 from parlor.core.identity.ports import IdentityWork, UserChanges
 from parlor.core.identity.roles import OURS, Permissions, RoleWork
@@ -54,7 +56,7 @@ from parlor.wiring.servers import wire_cache_and_feed, wire_database
 THREADS = 32
 
 # Every context's view of the one unit of work.
-WORKS = (IdentityWork, RoleWork, TaskWork, ScheduleWork, TicketWork)
+WORKS = (IdentityWork, RoleWork, TaskWork, ScheduleWork, TicketWork, ApiKeyWork, KeyedWork)
 
 # Which contexts answer, in the same transaction, to another's facts: one line each.
 REACTIONS: Reactions = {

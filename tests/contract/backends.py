@@ -11,6 +11,7 @@ from parlor.adapters.sql.history import SqlAttempts
 from parlor.adapters.sql.sessions import SqlFamilies
 from parlor.core.identity.attempts import Attempts
 from parlor.core.identity.history import LoginEntry, Method, Outcome
+from parlor.core.identity.introspection import KeyedWork
 from parlor.core.identity.model import Client
 from parlor.core.identity.ports import Families
 from parlor.core.identity.roles import RoleWork
@@ -26,7 +27,7 @@ from tests.fakes.work import FakeDatabase
 from tests.sql import Sql
 
 
-class AnyWork(RoleWork, ScheduleWork, TicketWork, Protocol):
+class AnyWork(RoleWork, KeyedWork, ScheduleWork, TicketWork, Protocol):
     """A transaction with every context's repositories."""
 
 

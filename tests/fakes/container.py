@@ -10,6 +10,8 @@ import httpx
 from parlor.adapters.memory.throttle import MemoryThrottle
 from parlor.config import Settings
 from parlor.container import Container
+from parlor.core.identity.api_keys import InvalidApiKey, KeyPrincipal
+from parlor.core.identity.api_keys_use_cases import AuthenticateKey
 from parlor.core.identity.model import InvalidToken, UserStatus
 from parlor.core.identity.ports import Snapshot
 from parlor.core.identity.throttling import Throttle
@@ -17,10 +19,11 @@ from parlor.core.identity.tickets import StandFor
 from parlor.core.identity.use_cases import Authenticate, Principal
 from parlor.core.shared.actor import Actor, ActorKind
 from parlor.core.shared.health import Part
-from parlor.core.shared.ids import SessionId, UserId, uuid7
+from parlor.core.shared.ids import ApiKeyId, SessionId, UserId, uuid7
 from parlor.entrypoints.http.app import make_app
 
 TOKEN = "good-token"
+KEY = "parlor_0123456789abcdef_a-good-key-for-tests"
 WHEN = datetime(2026, 1, 1, 12, 30, 0, 123456, tzinfo=UTC)
 USER_PERMISSIONS = frozenset({"tasks:create"})
 
@@ -64,11 +67,27 @@ class FakeAuthenticate:
 
 
 @dataclass(slots=True)
+class FakeAuthenticateKey:
+    """Knows the keys that a test gives it."""
+
+    principals: dict[str, KeyPrincipal] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    async def __call__(self, shown: str, *, network: str) -> KeyPrincipal:
+        assert network == "127.0.0.1"
+        self.asked.append(shown)
+        if shown not in self.principals:
+            raise InvalidApiKey
+        return self.principals[shown]
+
+
+@dataclass(slots=True)
 class FakeContainer:
     """What `make_app` needs of a container."""
 
     settings: Settings
     authenticate: FakeAuthenticate = field(default_factory=lambda: FakeAuthenticate(a_principal()))
+    authenticate_key: FakeAuthenticateKey = field(default_factory=FakeAuthenticateKey)
     commands: dict[object, Callable[..., Awaitable[Any]]] = field(default_factory=dict)
     ports: dict[object, object] = field(default_factory=dict)
     health: Mapping[str, Part] = field(default_factory=dict)
@@ -86,6 +105,8 @@ class FakeContainer:
         """Make it of the ports that are there."""
         if cls is Authenticate:
             return self.authenticate
+        if cls is AuthenticateKey:
+            return self.authenticate_key
         if cls is StandFor:
             return self.stand_for
         asked = get_type_hints(cls.__init__)
@@ -93,6 +114,12 @@ class FakeContainer:
 
     def get(self, port: object) -> object:
         return self.throttle if port is Throttle else self.ports.get(port)
+
+    def knows_key(self, *scopes: str, maker_id: UserId | None = None, shown: str = KEY) -> Actor:
+        """Let a key in with these scopes."""
+        actor = Actor(ActorKind.API_KEY, ApiKeyId(uuid7()), maker_id, frozenset(scopes))
+        self.authenticate_key.principals[shown] = KeyPrincipal(actor)
+        return actor
 
     async def start(self) -> None:
         self.life.append("started")
@@ -121,3 +148,4 @@ def a_client(fake: FakeContainer, **headers: str) -> httpx.AsyncClient:
 
 
 SIGNED_IN = {"authorization": f"Bearer {TOKEN}"}
+WITH_KEY = {"x-api-key": KEY}

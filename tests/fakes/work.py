@@ -19,6 +19,7 @@ from parlor.core.shared.ids import EventId, TaskId, uuid7
 from parlor.core.shared.tracing import current_trace
 from parlor.core.shared.work import Earlier, OnceKey, Reaction
 from parlor.core.tasks.model import TaskStatus
+from tests.fakes.api_keys import ApiKeyStore, FakeApiKeys
 from tests.fakes.clock import FakeClock
 from tests.fakes.identity import (
     FakeHistory,
@@ -51,6 +52,7 @@ class Store:
     """Everything that a commit makes true."""
 
     identity: IdentityStore = field(default_factory=IdentityStore)
+    api_keys: ApiKeyStore = field(default_factory=ApiKeyStore)
     tasks: TaskStore = field(default_factory=TaskStore)
     schedules: ScheduleStore = field(default_factory=ScheduleStore)
     once: dict[tuple[str, str], Kept] = field(default_factory=dict)
@@ -93,6 +95,7 @@ class FakeWork:
         self.history = FakeHistory(store.identity)
         self.roles = FakeRoles(store.identity.roles, store.identity.users)
         self.tickets = FakeTickets(store.identity)
+        self.api_keys = FakeApiKeys(store.api_keys)
         self.tasks = FakeTasks(store.tasks, clock)
         self.mail_tokens = FakeMailTokens(store.identity)
         self.mail_orders = TaskMailOrders(self.tasks)

@@ -18,7 +18,7 @@ from parlor.config import BadSettings, Settings
 from parlor.container import Container, make_container
 from parlor.core.identity.use_cases import Register, ResetPassword
 from parlor.core.shared.errors import Invalid, ParlorError
-from parlor.entrypoints import check, dead_letters, logs
+from parlor.entrypoints import api_keys, check, dead_letters, logs
 from parlor.entrypoints.asyncapi.document import published, written
 from parlor.entrypoints.consume_worker.main import work
 from parlor.entrypoints.embedded import up
@@ -65,8 +65,19 @@ def _parser() -> argparse.ArgumentParser:
     users = commands.add_parser("users", help="make users and their passwords").add_subparsers(required=True)
     _add(users, "create-admin", _create_admin, "make a user with every permission", _account)
     _add(users, "reset-password", _reset_password, "give a user a new password; all sessions end", _account)
+    _add_api_keys(commands)
     _add_dead_letters(commands)
     return parser
+
+
+def _add_api_keys(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    told = "what services show in place of a person's token"
+    keys = commands.add_parser("api-keys", help=told, description=told).add_subparsers(required=True)
+    create = partial(_on_database_with, api_keys.create_key)
+    _add(keys, "create", create, "make one without a maker, and print it", api_keys.create_options)
+    _add(keys, "list", partial(_on_database_with, api_keys.list_keys), "newest first")
+    revoke = partial(_on_database_with, api_keys.revoke_keys)
+    _add(keys, "revoke", revoke, "end them for good", api_keys.which_options)
 
 
 def _add_dead_letters(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -196,10 +207,24 @@ def _on_letters(
     return asyncio.run(_on_database(settings, lambda container: act(container, given)))
 
 
+def _on_database_with(
+    act: Callable[[Container, argparse.Namespace], Awaitable[int]],
+    given: argparse.Namespace,
+    settings: Settings,
+) -> int:
+    return asyncio.run(_on_database(settings, lambda container: act(container, given)))
+
+
 async def _on_database(settings: Settings, act: Callable[[Container], Awaitable[T]]) -> T:
-    """Act on the database that is set, or else on the embedded one, whether or not it is running."""
+    """Act on the servers that are set, or else on the embedded database, whether or not it is running."""
     async with AsyncExitStack() as stack:
-        container = make_container(await up.with_database(settings, stack, share=True), mode=Mode.EMBEDDED)
+        if settings.names_services:
+            # On the real servers, so that the other processes hear of what changes.
+            container = make_container(settings.model_copy(update={"migrate_on_start": True}))
+        else:
+            container = make_container(
+                await up.with_database(settings, stack, share=True), mode=Mode.EMBEDDED
+            )
         await container.start()
         stack.push_async_callback(container.close)
         return await act(container)

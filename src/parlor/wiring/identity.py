@@ -1,5 +1,6 @@
 """Identity: users through their cache, passwords and tokens."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from parlor.adapters.caching.principals import CachedPrincipals
@@ -8,6 +9,7 @@ from parlor.adapters.caching.users import TTL_S, CachedUserChanges, CachedUsers
 from parlor.adapters.health import nothing, step
 from parlor.adapters.security.common_passwords import ShippedCommonPasswords
 from parlor.adapters.security.passwords import BcryptHasher
+from parlor.adapters.security.signing import BadKey, SigningKey, private_keys
 from parlor.adapters.security.tokens import DerivedRefreshTokens, JwtAccessTokens, RememberedTokens
 from parlor.adapters.sql import export
 from parlor.adapters.sql.engine import Database
@@ -16,7 +18,7 @@ from parlor.adapters.sql.identity import SqlDirectory
 from parlor.adapters.sql.roles import SqlRoleBook, SqlRoleViews
 from parlor.adapters.sql.sessions import SqlFamilies, SqlSessionViews
 from parlor.adapters.sql.user_views import SqlUserViews
-from parlor.config import Settings
+from parlor.config import BadSettings, Settings
 from parlor.core.identity.administration import UserViews
 from parlor.core.identity.attempts import Attempts, LoginGuard
 from parlor.core.identity.export import AccountExport
@@ -29,6 +31,7 @@ from parlor.core.identity.ports import (
     Families,
     PasswordHasher,
     Principals,
+    PublicKeys,
     RefreshTokens,
     UserChanges,
 )
@@ -39,6 +42,7 @@ from parlor.core.shared.caching import Cache
 from parlor.core.shared.clock import system_clock
 from parlor.core.shared.export import ExportSection
 from parlor.core.shared.feed import Feed
+from parlor.wiring.api_keys import wire_api_keys
 from parlor.wiring.assembly import Assembly
 from parlor.wiring.modes import Mode
 
@@ -64,7 +68,7 @@ def wire_users(parts: Assembly, database: Database, mode: Mode) -> UserChanges:
     parts.add(LoginViews, SqlLoginViews(database))
     parts.add(SessionViews, SqlSessionViews(database))
     parts.add(Families, SqlFamilies(database))
-    return CachedUserChanges(cache, principals)
+    return CachedUserChanges(cache, principals, wire_api_keys(parts, database, ttl_s))
 
 
 def wire_identity(parts: Assembly, settings: Settings) -> None:
@@ -75,14 +79,17 @@ def wire_identity(parts: Assembly, settings: Settings) -> None:
     parts.add(PasswordPolicy, PasswordPolicy(ShippedCommonPasswords()))
     claims = TokenClaims(roles="roles" in settings.token_claims)
     parts.add(TokenClaims, claims)
+    private = _private_keys(settings)
     tokens = JwtAccessTokens(
-        settings.secrets,
+        # HS256 goes on to verify beside private keys, so that who introduces these logs nobody out.
+        [*private, *map(SigningKey.shared, settings.secrets)],
         issuer=AUDIENCE,
         audience=AUDIENCE,
         clock=system_clock,
         ttl_s=settings.access_ttl_s,
         with_roles=claims.roles,
     )
+    parts.add(PublicKeys, PublicKeys([key.public for key in private if key.public is not None]))
     parts.add(AccessTokens, RememberedTokens(tokens, clock=system_clock))
     parts.add(RefreshTokens, DerivedRefreshTokens(settings.secrets))
     parts.add(GraceWindow, GraceWindow(timedelta(seconds=settings.refresh_grace_s)))
@@ -100,3 +107,11 @@ def wire_accounts(parts: Assembly, database: Database) -> None:
         export.schedules(database),
     ]
     parts.add(AccountExport, AccountExport(sections))
+
+
+def _private_keys(settings: Settings) -> Sequence[SigningKey]:
+    text = settings.private_keys
+    try:
+        return private_keys(text) if text else ()
+    except BadKey as error:
+        raise BadSettings(f"SECURITY_PRIVATE_KEYS: {error}") from None

@@ -8,12 +8,13 @@ from uuid import UUID
 
 import orjson
 
+from parlor.adapters.caching.api_keys import CopiedKeyRing, cache_key
 from parlor.adapters.caching.principals import CachedPrincipals
 from parlor.core.identity.model import UserStatus
 from parlor.core.identity.ports import Directory, Snapshot
 from parlor.core.identity.roles import RoleBook, permitted
 from parlor.core.shared.caching import Cache
-from parlor.core.shared.ids import SessionId, UserId
+from parlor.core.shared.ids import ApiKeyId, SessionId, UserId
 
 TTL_S = 60.0
 # What a role permits changes for all who hold it at once, perhaps everybody: no copy of a user says it.
@@ -52,20 +53,28 @@ class CachedUsers:
 
 
 class CachedUserChanges:
-    """Port UserChanges: drops every copy of the changed users, the ones in other processes by the feed."""
+    """Port UserChanges: drops every copy of the changed users and keys, those in other processes by the feed."""
 
-    def __init__(self, cache: Cache, principals: CachedPrincipals) -> None:
+    def __init__(self, cache: Cache, principals: CachedPrincipals, keys: CopiedKeyRing) -> None:
         self._cache = cache
         self._principals = principals
+        self._api_keys = keys
 
-    async def about_to_change(self, users: Sequence[tuple[UserId, str]]) -> str:
-        """Mark the users: from now on they are read from the database."""
-        return await self._cache.mark(_keys(users))
+    async def about_to_change(
+        self, users: Sequence[tuple[UserId, str]], keys: Sequence[tuple[ApiKeyId, str]] = ()
+    ) -> str:
+        """Mark them: from now on they are read from the database."""
+        return await self._cache.mark(_names(users, keys))
 
-    async def changed(self, users: Sequence[tuple[UserId, str]], mark: str) -> None:
+    async def changed(
+        self, users: Sequence[tuple[UserId, str]], mark: str, keys: Sequence[tuple[ApiKeyId, str]] = ()
+    ) -> None:
         """End the mark, and tell every process. The cache first: who hears of it reads through it."""
-        await self._cache.drop(_keys(users), mark)
-        await self._principals.announce([user_id for user_id, _ in users])
+        await self._cache.drop(_names(users, keys), mark)
+        if users:
+            await self._principals.announce([user_id for user_id, _ in users])
+        if keys:
+            await self._api_keys.announce(keys)
 
     async def roles_changed(self) -> None:
         """Have every process read the role book anew."""
@@ -102,8 +111,9 @@ def _snapshot(kept: dict[str, Any], book: Mapping[str, frozenset[str]]) -> Snaps
     )
 
 
-def _keys(users: Sequence[tuple[UserId, str]]) -> list[str]:
-    return [key for user_id, email in users for key in (_id_key(user_id), _email_key(email))]
+def _names(users: Sequence[tuple[UserId, str]], keys: Sequence[tuple[ApiKeyId, str]]) -> list[str]:
+    names = [name for user_id, email in users for name in (_id_key(user_id), _email_key(email))]
+    return names + [cache_key(prefix) for _, prefix in keys]
 
 
 def _id_key(user_id: UserId) -> str:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import asyncpg
 
+from parlor.core.identity.api_keys import PrefixTaken
 from parlor.core.identity.model import EmailTaken
 from parlor.core.identity.roles import RoleExists
 from parlor.core.shared.errors import Contended, DatabaseAway, LockTimeout, ParlorError, Unavailable
@@ -26,6 +27,7 @@ class PoolExhausted(Unavailable):
 BY_CONSTRAINT: Mapping[str | None, type[ParlorError]] = {
     "uq_users_email_key": EmailTaken,
     "pk_roles": RoleExists,
+    "uq_api_keys_prefix": PrefixTaken,
     "uq_tasks_unique_key": UniqueKeyTaken,
 }
 

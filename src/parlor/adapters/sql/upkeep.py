@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-from parlor.adapters.sql import history, idempotency, mail_tokens, tickets
+from parlor.adapters.sql import api_keys, history, idempotency, mail_tokens, tickets
 from parlor.adapters.sql.ends import told
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.held_back import set_free
@@ -122,11 +122,11 @@ class SqlUpkeep:
         return Reaped(put_back=row["put_back"], given_up=row["given_up"], republished=republished)
 
     async def forget_ended(self, keep: timedelta) -> int:
-        """Delete a batch of old tasks, of idempotency keys whose day is over, of tickets and mailed tokens unused."""
+        """Delete a batch of old tasks, and of other rows whose time is over: each table says when."""
+        others = (idempotency.FORGET, tickets.FORGET, mail_tokens.FORGET, api_keys.FORGET)
         async with self._database.session() as session:
             deleted = [await session.execute(_FORGET, keep)]
-            unused = (idempotency.FORGET, tickets.FORGET, mail_tokens.FORGET)
-            deleted += [await session.execute(old) for old in unused]
+            deleted += [await session.execute(old) for old in others]
         return sum(map(_count, deleted))
 
     async def forget_sessions(self, keep: timedelta) -> int:

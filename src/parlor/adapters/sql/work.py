@@ -9,6 +9,7 @@ from uuid import UUID
 import structlog
 
 from parlor.adapters.sql import idempotency, outbox
+from parlor.adapters.sql.api_keys import SqlApiKeys
 from parlor.adapters.sql.driver import PooledConnection
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.errors import translated, translating
@@ -23,7 +24,7 @@ from parlor.adapters.sql.tasks import SqlTasks
 from parlor.adapters.sql.tickets import SqlTickets
 from parlor.core.identity.ports import UserChanges
 from parlor.core.shared.events import Event
-from parlor.core.shared.ids import UserId
+from parlor.core.shared.ids import ApiKeyId, UserId
 from parlor.core.shared.work import Earlier, OnceKey, Reaction
 
 log = structlog.get_logger()
@@ -65,12 +66,14 @@ class SqlWork:
         self._depth = 0
         self._after: list[Callable[[], Awaitable[None]]] = []
         self._touched: dict[tuple[UserId, str], None] = {}
+        self._touched_keys: dict[ApiKeyId, str] = {}
         self._wrote_facts = False
         self.users = SqlUsers(self)
         self.sessions = SqlSessions(self)
         self.history = SqlHistory(self)
         self.roles = SqlRoles(self)
         self.tickets = SqlTickets(self)
+        self.api_keys = SqlApiKeys(self)
         self.tasks = SqlTasks(self)
         self.letters = SqlDeadLetters(self)
         self.mail_tokens = SqlMailTokens(self)
@@ -91,6 +94,10 @@ class SqlWork:
     def touch_roles(self) -> None:
         """Say that what roles permit changes: every process hears of it after the commit."""
         self.after_commit(self._changes.roles_changed)
+
+    def touch_key(self, key_id: ApiKeyId, prefix: str) -> None:
+        """Say that this API key changes: caches hear of it as of users."""
+        self._touched_keys[key_id] = prefix
 
     def publish(self, event: Event) -> None:
         """Append a fact, one level below the reaction that publishes it."""
@@ -147,15 +154,15 @@ class SqlWork:
             self._wrote_facts = True
 
     async def _commit(self, session: PooledConnection) -> None:
-        if not self._touched:
+        if not self._touched and not self._touched_keys:
             await _commit(session)
             return
-        touched = tuple(self._touched)
-        mark = await self._changes.about_to_change(touched)
+        touched, keys = tuple(self._touched), tuple(self._touched_keys.items())
+        mark = await self._changes.about_to_change(touched, keys)
         try:
             await _commit(session)
         finally:
-            await self._changes.changed(touched, mark)
+            await self._changes.changed(touched, mark, keys)
 
     async def _begun(self) -> PooledConnection:
         if self._session is None:

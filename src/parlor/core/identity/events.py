@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from parlor.core.shared.events import Event
-from parlor.core.shared.ids import SessionId, UserId
+from parlor.core.shared.ids import ApiKeyId, SessionId, UserId
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +99,31 @@ class UserEnabled(Event):
     def subject(self) -> UUID:
         """The user."""
         return self.user_id
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyCreated(Event):
+    """There is a new API key; `user_id` is the one who made it, null where it has no maker."""
+
+    name = "identity.api_key_created"
+    key_id: ApiKeyId
+    user_id: UserId | None
+
+    @property
+    def subject(self) -> UUID:
+        """The key."""
+        return self.key_id
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKeyRevoked(Event):
+    """An API key has been ended for good."""
+
+    name = "identity.api_key_revoked"
+    key_id: ApiKeyId
+    user_id: UserId | None
+
+    @property
+    def subject(self) -> UUID:
+        """The key."""
+        return self.key_id

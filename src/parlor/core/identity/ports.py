@@ -1,6 +1,6 @@
 """What identity needs from the world."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -10,7 +10,7 @@ from parlor.core.identity.history import History
 from parlor.core.identity.mail_orders import MailOrders
 from parlor.core.identity.mail_tokens import MailTokens
 from parlor.core.identity.model import Session, User, UserStatus
-from parlor.core.shared.ids import SessionId, UserId
+from parlor.core.shared.ids import ApiKeyId, SessionId, UserId
 from parlor.core.shared.work import Work
 
 
@@ -140,13 +140,17 @@ class Principals(Protocol):
 
 
 class UserChanges(Protocol):
-    """Who must hear that users change: the caches. Never raises; bounded to 0.2 s each."""
+    """Who must hear that users and API keys change: the caches. Never raises; bounded to 0.2 s each."""
 
-    async def about_to_change(self, users: Sequence[tuple[UserId, str]]) -> str:
-        """Before the commit: ids with e-mail keys. Answers the mark to drop."""
+    async def about_to_change(
+        self, users: Sequence[tuple[UserId, str]], keys: Sequence[tuple[ApiKeyId, str]] = ()
+    ) -> str:
+        """Before the commit: ids with e-mail keys, ids of API keys with prefixes. Answers the mark to drop."""
         ...
 
-    async def changed(self, users: Sequence[tuple[UserId, str]], mark: str) -> None:
+    async def changed(
+        self, users: Sequence[tuple[UserId, str]], mark: str, keys: Sequence[tuple[ApiKeyId, str]] = ()
+    ) -> None:
         """After the commit, or the rollback."""
         ...
 
@@ -193,6 +197,13 @@ class AccessTokens(Protocol):
     def verify(self, token: str) -> Claims:
         """Raises InvalidToken, whatever is wrong with it."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKeys:
+    """What others may verify access tokens by: JWKs (RFC 7517), newest first; none where a shared secret signs."""
+
+    keys: Sequence[Mapping[str, str]]
 
 
 class RefreshTokens(Protocol):

@@ -24,6 +24,12 @@ class PermissionMissing(Forbidden):
     code = "permission_missing"
 
 
+class PersonRequired(Forbidden):
+    """This is a person's own: no API key may do it."""
+
+    code = "person_required"
+
+
 @dataclass(frozen=True, slots=True)
 class Actor:
     """A caller of a use case: `id` in its kind, `user_id` the person it acts for, if any."""

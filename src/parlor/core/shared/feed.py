@@ -51,15 +51,18 @@ class Expected:
     _listening: bool = field(init=False, default=False)
 
     @contextmanager
-    def expect(self, hinted: UUID, /) -> Generator[asyncio.Event]:
-        """Give an event that every hint of this id sets."""
+    def expect(self, *hinted: UUID) -> Generator[asyncio.Event]:
+        """Give an event that every hint of one of these ids sets."""
         self._listen()
         event = asyncio.Event()
-        self._events.setdefault(hinted, set()).add(event)
+        awaited = set(hinted)
+        for one in awaited:
+            self._events.setdefault(one, set()).add(event)
         try:
             yield event
         finally:
-            self._forget(hinted, event)
+            for one in awaited:
+                self._forget(one, event)
 
     def _listen(self) -> None:
         if not self._listening:

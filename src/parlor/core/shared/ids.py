@@ -8,6 +8,7 @@ from uuid import UUID
 
 UserId = NewType("UserId", UUID)
 SessionId = NewType("SessionId", UUID)
+ApiKeyId = NewType("ApiKeyId", UUID)
 TaskId = NewType("TaskId", UUID)
 ScheduleId = NewType("ScheduleId", UUID)
 DeadLetterId = NewType("DeadLetterId", UUID)

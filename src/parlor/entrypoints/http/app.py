@@ -7,10 +7,13 @@ from importlib.metadata import version
 from fastapi import FastAPI
 
 from parlor.container import Container
+from parlor.core.identity.api_keys_use_cases import AuthenticateKey
 from parlor.core.identity.throttling import Throttle
 from parlor.core.identity.tickets import RedeemTicket, StandFor
 from parlor.core.identity.use_cases import Authenticate
 from parlor.entrypoints.http.accounts import account_routes
+from parlor.entrypoints.http.api_keys import api_key_routes
+from parlor.entrypoints.http.bootstrap import bootstrap_key
 from parlor.entrypoints.http.clients import Proxies
 from parlor.entrypoints.http.dead_letters import dead_letter_routes
 from parlor.entrypoints.http.docs_pages import install_asyncapi, install_docs
@@ -19,6 +22,7 @@ from parlor.entrypoints.http.health import health_routes
 from parlor.entrypoints.http.identity import identity_routes
 from parlor.entrypoints.http.logins import login_routes
 from parlor.entrypoints.http.middleware import Edge
+from parlor.entrypoints.http.oauth import key_set_routes, oauth_routes
 from parlor.entrypoints.http.openapi import install_openapi
 from parlor.entrypoints.http.realtime import realtime_routes
 from parlor.entrypoints.http.registration import registration_routes
@@ -40,7 +44,8 @@ def make_app(container: Container, *, owns_container: bool = True) -> FastAPI:
         if owns_container:
             await container.start()
         try:
-            yield
+            async with bootstrap_key(container):
+                yield
         finally:
             if owns_container:
                 await container.close()
@@ -61,6 +66,7 @@ def make_app(container: Container, *, owns_container: bool = True) -> FastAPI:
 
 def _install(app: FastAPI, container: Container) -> None:
     app.state.authenticate = container.build(Authenticate)
+    app.state.authenticate_key = container.build(AuthenticateKey)
     app.state.redeem = container.command(RedeemTicket)
     app.state.stand_for = container.build(StandFor)
     app.state.throttle = container.get(Throttle)
@@ -72,6 +78,8 @@ def _install(app: FastAPI, container: Container) -> None:
         account_routes,
         login_routes,
         session_routes,
+        oauth_routes,
+        api_key_routes,
         task_routes,
         task_event_routes,
         schedule_routes,
@@ -80,6 +88,7 @@ def _install(app: FastAPI, container: Container) -> None:
         role_routes,
         user_routes,  # behind everything about `/users/me`, which would read as an id
         health_routes,
+        key_set_routes,
     )
     for make_routes in contexts:
         app.router.routes += make_routes(container).routes

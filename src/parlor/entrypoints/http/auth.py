@@ -1,6 +1,6 @@
 """Who calls: the credential of a request, and the principal that it stands for."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, cast
@@ -10,11 +10,14 @@ from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 from starlette.types import Scope
 
+from parlor.core.identity.api_keys import KeyPrincipal
+from parlor.core.identity.api_keys_use_cases import AuthenticateKey
 from parlor.core.identity.model import InvalidToken
 from parlor.core.identity.use_cases import Authenticate, Principal
-from parlor.core.shared.actor import Actor
+from parlor.core.shared.actor import Actor, PermissionMissing, PersonRequired
 from parlor.core.shared.errors import Unauthenticated
-from parlor.entrypoints.http.call import Call, call_of
+from parlor.entrypoints.http.call import AnyPrincipal, Call, call_of
+from parlor.entrypoints.http.clients import Proxies
 
 SCHEME = b"bearer "
 
@@ -29,19 +32,29 @@ class AmbiguousCredentials(InvalidToken):
 class Caller:
     """Who opened a stream, and the question who that is now; it raises Unauthenticated once they are nobody."""
 
-    principal: Principal
-    again: Callable[[], Awaitable[Principal]]
+    principal: AnyPrincipal
+    again: Callable[[], Awaitable[AnyPrincipal]]
 
 
 async def identify(call: Call, scope: Scope) -> None:
-    """Find the principal of this call. Raises Unauthenticated, InvalidToken, AmbiguousCredentials."""
+    """Find the principal of this call. Raises Unauthenticated, InvalidToken, AmbiguousCredentials, TooMany."""
     if call.credentials != 1:
         raise AmbiguousCredentials if call.credentials else Unauthenticated
     authorization = call.headers.get(b"authorization")
-    if authorization is None or authorization[: len(SCHEME)].lower() != SCHEME:
-        raise InvalidToken  # an API key is none yet
+    if authorization is None:
+        authenticate_key: AuthenticateKey = scope["app"].state.authenticate_key
+        shown = call.headers[b"x-api-key"].strip().decode("latin-1")
+        call.principal = await authenticate_key(shown, network=_network(call, scope))
+        return
+    if authorization[: len(SCHEME)].lower() != SCHEME:
+        raise InvalidToken
     authenticate: Authenticate = scope["app"].state.authenticate
     call.principal = await authenticate(authorization[len(SCHEME) :].strip().decode("latin-1"))
+
+
+def _network(call: Call, scope: Scope) -> str:
+    proxies: Proxies = scope["app"].state.proxies
+    return proxies.client_of(call, scope).network
 
 
 async def admit(call: Call, scope: Scope) -> None:
@@ -57,24 +70,43 @@ async def admit(call: Call, scope: Scope) -> None:
     call.principal = await call.again()
 
 
-async def _identified(call: Call, scope: Scope) -> Principal:
+async def _identified(call: Call, scope: Scope) -> AnyPrincipal:
     await identify(call, scope)
-    return principal_of(call)
+    return _found(call)
+
+
+def _found(call: Call) -> AnyPrincipal:
+    return cast("AnyPrincipal", call.principal)
 
 
 def principal_of(call: Call) -> Principal:
-    """Give the principal that the route found before it read the body."""
+    """Give the principal that the route found before it read the body. Raises PersonRequired for an API key's."""
+    if isinstance(call.principal, KeyPrincipal):
+        raise PersonRequired
     return cast("Principal", call.principal)
 
 
 def caller_of(call: Call) -> Caller:
     """Give whoever opens a stream."""
-    return Caller(principal_of(call), cast("Callable[[], Awaitable[Principal]]", call.again))
+    return Caller(_found(call), cast("Callable[[], Awaitable[AnyPrincipal]]", call.again))
 
 
 def actor_of(call: Call) -> Actor:
     """Give the actor that use cases ask for."""
-    return principal_of(call).actor
+    return _found(call).actor
+
+
+def must_be_open(call: Call, scopes: Sequence[str] | None) -> None:
+    """Raise PersonRequired for an API key where none counts, PermissionMissing where it holds none of the scopes.
+
+    With None any key is taken as far as this: the use case asks for what it needs.
+    """
+    if scopes is None or not isinstance(call.principal, KeyPrincipal):
+        return
+    if not scopes:
+        raise PersonRequired
+    if not any(map(call.principal.actor.may, scopes)):
+        raise PermissionMissing(f"A key needs the scope {' or '.join(scopes)} for this.")
 
 
 async def _current_principal(request: Request) -> Principal:

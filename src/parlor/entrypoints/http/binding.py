@@ -93,8 +93,8 @@ class Binding:
         )
 
     def arguments(self, call: Call, scope: Scope, receive: Receive, sent: Any) -> dict[str, object]:
-        """Read all of them; raises Invalid with every flaw."""
-        values = Values({name: taken(call) for name, taken in self.takers.items()}, [])
+        """Read all of them; raises Invalid with every flaw, then PersonRequired where an API key is nobody."""
+        values = Values({}, [])
         for parameter in self.path:
             values.take(parameter, scope["path_params"][parameter.key])
         if self.query:
@@ -105,6 +105,8 @@ class Binding:
             values.good[self.request_name] = Request(scope, receive)
         if values.errors:
             raise Invalid(flaws=flaws_of(values.errors))
+        for name, taken in self.takers.items():
+            values.good[name] = taken(call)
         return values.good
 
     def _read_query(self, raw: bytes, values: Values) -> None:

@@ -8,6 +8,8 @@ from starlette.types import Message, Receive
 from parlor.entrypoints.http.call import Call
 from parlor.entrypoints.http.errors import BodyTooLarge, RequestTimeout, UnsupportedMediaType
 
+JSON = "application/json"
+
 
 class LimitedBody:
     """Receives a body up to a size, with a deadline from byte to byte."""
@@ -65,9 +67,15 @@ def must_be_plain(call: Call) -> None:
 def must_be_json(call: Call) -> None:
     """Raise UnsupportedMediaType unless the headers say JSON in UTF-8, as it is."""
     must_be_plain(call)
-    media, _, parameters = call.headers.get(b"content-type", b"").lower().partition(b";")
-    if media.strip() != b"application/json" or not _utf8(parameters):
+    media, utf8 = media_type(call)
+    if media != JSON or not utf8:
         raise UnsupportedMediaType
+
+
+def media_type(call: Call) -> tuple[str, bool]:
+    """Read what the headers say of the body: its type, and whether it is in UTF-8."""
+    media, _, parameters = call.headers.get(b"content-type", b"").lower().partition(b";")
+    return media.strip().decode("latin-1"), _utf8(parameters)
 
 
 def _utf8(parameters: bytes) -> bool:

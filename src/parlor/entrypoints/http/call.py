@@ -8,10 +8,13 @@ from typing import cast
 
 from starlette.types import Scope
 
+from parlor.core.identity.api_keys import KeyPrincipal
 from parlor.core.identity.use_cases import Principal
 from parlor.core.shared.tracing import well_formed
 
 KEY = "parlor.call"
+
+AnyPrincipal = Principal | KeyPrincipal
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
@@ -24,8 +27,8 @@ class Call:
     credentials: int
     request_id: str
     traceparent: str | None
-    principal: Principal | None = None
-    again: Callable[[], Awaitable[Principal]] | None = None
+    principal: AnyPrincipal | None = None
+    again: Callable[[], Awaitable[AnyPrincipal]] | None = None
     raw_body: bytes = b""
     status: int = 0
     code: str | None = None

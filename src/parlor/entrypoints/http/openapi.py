@@ -1,16 +1,17 @@
 """The published document: what each route needs and how it can fail, beside what FastAPI finds out itself."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from parlor.core.identity.api_keys import InvalidApiKey
 from parlor.core.identity.model import InvalidToken
 from parlor.core.identity.tickets import InvalidTicket
-from parlor.core.shared.actor import PermissionMissing
+from parlor.core.shared.actor import PermissionMissing, PersonRequired
 from parlor.core.shared.errors import DatabaseAway, Invalid, NotFound, ParlorError, TooMany, Unauthenticated
 from parlor.entrypoints.http.answer_headers import add_headers, repeatable
 from parlor.entrypoints.http.auth import AmbiguousCredentials
@@ -34,11 +35,16 @@ OWN = "own"
 WORDS = {PUBLIC: "anybody", SIGNED_IN: "anybody signed in", OWN: "the one whom it belongs to"}
 
 ALWAYS: Kinds = (InternalError, DatabaseAway)
-CLOSED: Kinds = (Unauthenticated, InvalidToken, AmbiguousCredentials)
+CLOSED: Kinds = (Unauthenticated, InvalidToken, InvalidApiKey, AmbiguousCredentials, TooMany)
 SENDING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 MAY_HAVE_BODY: Kinds = (BodyTooLarge, UnsupportedMediaType, RequestTimeout)
 SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "For people."},
+    "password": {
+        "type": "oauth2",
+        "flows": {"password": {"tokenUrl": "/api/v1/auth/token", "scopes": {}}},
+        "description": "For people, here on this page: e-mail address and password.",
+    },
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "For services."},
     "ticket": {
         "type": "apiKey",
@@ -49,9 +55,15 @@ SCHEMES = {
 }
 
 
-def needs(permission: str, *problems: type[ParlorError]) -> dict[str, Any]:
-    """Say for `openapi_extra` what a route asks of its caller, and its own ways to fail."""
-    return {"x-permission": permission, "x-problems": _told(problems)}
+def needs(permission: str, *problems: type[ParlorError], keys: Sequence[str] | None = None) -> dict[str, Any]:
+    """Say for `openapi_extra` what a route asks of its caller, and its own ways to fail.
+
+    What is one's own is a person's, unless `keys` names scopes: an API key with one of them counts for its maker.
+    """
+    told = {"x-permission": permission, "x-problems": _told(problems)}
+    if keys is not None or permission == OWN:
+        told["x-key-scopes"] = list(keys or ())
+    return told
 
 
 def install_openapi(app: FastAPI) -> None:
@@ -92,26 +104,41 @@ def _problem_schemas() -> dict[str, Any]:
 def _complete(operation: dict[str, Any], route: Route) -> None:
     permission = operation.get("x-permission", SIGNED_IN if route.closed else PUBLIC)
     operation["x-permission"] = permission
-    operation["security"] = [{"bearer": []}, {"apiKey": []}] if route.closed else []
+    operation["security"] = _credentials(route)
     if route.takes_tickets:
         operation["security"].append({"ticket": []})
     told = WORDS.get(permission, f"the permission `{permission}`")
+    if route.scopes:
+        told += (
+            f"; an API key with {' or '.join(f'`{scope}`' for scope in route.scopes)} counts for its maker"
+        )
+    if "requestBody" in operation:
+        _name_media(operation["requestBody"], route)
     operation["description"] = f"{operation.get('description', '')}\n\nFor: {told}.".strip()
     operation["responses"].pop("422", None)
     for status, codes in sorted(_problems(operation, route, permission).items()):
         operation["responses"].setdefault(str(status), _response(status, codes))
 
 
+def _credentials(route: Route) -> list[dict[str, list[str]]]:
+    if not route.closed:
+        return []
+    names = ["bearer", "password", *([] if route.scopes == [] else ["apiKey"])]
+    return [{name: []} for name in names]
+
+
+def _name_media(body: dict[str, Any], route: Route) -> None:
+    """Say which types of body are read: FastAPI knows of JSON only."""
+    (told,) = body["content"].values()
+    body["content"] = dict.fromkeys(route.reader.media, told)
+
+
 def _problems(operation: dict[str, Any], route: Route, permission: str) -> dict[int, set[str]]:
-    kinds = [*ALWAYS]
-    if route.closed:
-        kinds += CLOSED
+    kinds = [*ALWAYS, *(CLOSED if route.closed else ()), *((TooMany,) if route.limits else ())]
     if route.takes_tickets:
         kinds.append(InvalidTicket)
-    if route.limits:
-        kinds.append(TooMany)
-    if permission not in WORDS:
-        kinds.append(PermissionMissing)
+    if permission not in WORDS or route.scopes is not None:
+        kinds.append(PersonRequired if route.scopes == [] else PermissionMissing)
     if SENDING & (route.methods or set()):
         kinds += MAY_HAVE_BODY
     if route.body_field is not None:

@@ -1,6 +1,6 @@
 """Routes that keep the contract's order of errors: who, how often, then the body as bytes, then its shape."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -8,12 +8,12 @@ from fastapi.routing import APIRoute
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from parlor.entrypoints.http.auth import admit, asks_who, identify, takes_tickets
+from parlor.entrypoints.http.auth import admit, asks_who, identify, must_be_open, takes_tickets
 from parlor.entrypoints.http.binding import Binding, takes_json
-from parlor.entrypoints.http.body import must_be_json, must_be_plain, read_body
+from parlor.entrypoints.http.body import must_be_plain, read_body
 from parlor.entrypoints.http.call import Call, call_of
+from parlor.entrypoints.http.forms import BodyReader
 from parlor.entrypoints.http.limits import AddressLimit, limits_of
-from parlor.entrypoints.http.strict_json import read_json
 
 BASE = "/api/v1"
 
@@ -48,7 +48,7 @@ class Route(APIRoute):
         super().__init__(path, endpoint, **options)
         binding = Binding.of(self)
         if binding is not None:
-            self.app = _forgiving(_direct(endpoint, binding, self.entrance), self.limits)
+            self.app = _forgiving(_direct(endpoint, binding, self), self.limits)
 
     @property
     def closed(self) -> bool:
@@ -66,6 +66,17 @@ class Route(APIRoute):
         return limits_of(self.dependant)
 
     @property
+    def reader(self) -> BodyReader:
+        """What reads its bodies."""
+        return BodyReader.of(self.dependant)
+
+    @property
+    def scopes(self) -> Sequence[str] | None:
+        """The scopes of which an API key needs one here: none where only people count, None where the use case asks."""
+        extra: Mapping[str, Any] = self.openapi_extra or {}
+        return extra.get("x-key-scopes")
+
+    @property
     def entrance(self) -> Entrance | None:
         """What must be passed first: who calls, where that is asked, then how often."""
         steps: list[Entrance] = [limit.take for limit in self.limits]
@@ -77,8 +88,8 @@ class Route(APIRoute):
         """Put what must come first before the framework's own handler."""
         handle = super().get_route_handler()
         if takes_json(self):
-            handle = _with_json(handle)
-        return handle if self.entrance is None else _entered(handle, self.entrance, self.limits)
+            handle = _with_json(handle, self)
+        return handle if self.entrance is None else _entered(handle, self.entrance, self)
 
 
 def api_router(tag: str) -> APIRouter:
@@ -91,19 +102,21 @@ def operation_id(route: APIRoute) -> str:
     return route.name
 
 
-def _direct(
-    endpoint: Callable[..., Awaitable[Response]], binding: Binding, entrance: Entrance | None
-) -> ASGIApp:
+def _direct(endpoint: Callable[..., Awaitable[Response]], binding: Binding, route: Route) -> ASGIApp:
+    entrance, scopes, reader = route.entrance, route.scopes, route.reader
+
     async def direct(scope: Scope, receive: Receive, send: Send) -> None:
         call = call_of(scope)
         if entrance is not None:
             await entrance(call, scope)
         if binding.body is not None:
-            sent = await _json(call, receive)
+            sent = await _value(call, receive, reader)
         else:
             sent = None
             await _pass_over(call, receive)
-        answer = await endpoint(**binding.arguments(call, scope, receive, sent))
+        arguments = binding.arguments(call, scope, receive, sent)
+        must_be_open(call, scopes)
+        answer = await endpoint(**arguments)
         await answer(scope, receive, send)
 
     return direct
@@ -129,11 +142,12 @@ def _forgiving(app: ASGIApp, limits: Sequence[AddressLimit]) -> ASGIApp:
     return forgive if forgiving else app
 
 
-def _entered(handle: Handle, entrance: Entrance, limits: Sequence[AddressLimit]) -> Handle:
+def _entered(handle: Handle, entrance: Entrance, route: Route) -> Handle:
     async def entered(request: Request) -> Response:
         await entrance(call_of(request.scope), request.scope)
+        must_be_open(call_of(request.scope), route.scopes)
         answer = await handle(request)
-        for limit in limits:
+        for limit in route.limits:
             if limit.rule.failures_only:
                 await limit.give_back(request.scope)
         return answer
@@ -141,10 +155,10 @@ def _entered(handle: Handle, entrance: Entrance, limits: Sequence[AddressLimit])
     return entered
 
 
-def _with_json(handle: Handle) -> Handle:
+def _with_json(handle: Handle, route: Route) -> Handle:
     async def with_json(request: Request) -> Response:
         call = call_of(request.scope)
-        value = await _json(call, request.receive)
+        value = await _value(call, request.receive, route.reader)
         return await handle(ReadRequest(request, call.raw_body, value))
 
     return with_json
@@ -157,8 +171,6 @@ async def _pass_over(call: Call, receive: Receive) -> None:
         await read_body(receive)
 
 
-async def _json(call: Call, receive: Receive) -> Any:
+async def _value(call: Call, receive: Receive, reader: BodyReader) -> Any:
     call.raw_body = await read_body(receive)
-    if call.raw_body:
-        must_be_json(call)
-    return read_json(call.raw_body)
+    return reader.read(call, call.raw_body)

@@ -24,6 +24,7 @@ from parlor.entrypoints.http.paging import Cursor, Cursors, InvalidCursor, Limit
 from parlor.entrypoints.http.preconditions import InvalidIfMatch, expected_by
 from parlor.entrypoints.http.routing import BASE, api_router
 from parlor.entrypoints.http.schedule_schemas import Schedule, ScheduleBody, ScheduleChanges, SchedulePage
+from parlor.entrypoints.http.tasks import TASK_SCOPES
 
 CHECKED = (InvalidCron, NeverDue, UnknownTimezone, UnknownKind, InvalidPayload)
 ADD_EXTRA = needs(
@@ -35,10 +36,10 @@ ADD_EXTRA = needs(
     IdempotencyInProgress,
     InvalidIdempotencyKey,
 ) | {"parameters": [idempotency.PARAMETER]}
-CHANGE_EXTRA = needs(OWN, *CHECKED, PermissionMissing, Stale, InvalidIfMatch) | {
+CHANGE_EXTRA = needs(OWN, *CHECKED, PermissionMissing, Stale, InvalidIfMatch, keys=TASK_SCOPES) | {
     "parameters": [preconditions.PARAMETER]
 }
-REMOVE_EXTRA = needs(OWN, Stale, InvalidIfMatch) | {"parameters": [preconditions.PARAMETER]}
+REMOVE_EXTRA = needs(OWN, Stale, InvalidIfMatch, keys=TASK_SCOPES) | {"parameters": [preconditions.PARAMETER]}
 
 
 def schedule_routes(container: Container) -> APIRouter:
@@ -50,7 +51,9 @@ def schedule_routes(container: Container) -> APIRouter:
     views = container.get(ScheduleViews)
     cursors = Cursors("schedules", container.settings.secrets)
 
-    @routes.get("/schedules", response_model=SchedulePage, openapi_extra=needs(OWN, InvalidCursor))
+    @routes.get(
+        "/schedules", response_model=SchedulePage, openapi_extra=needs(OWN, InvalidCursor, keys=TASK_SCOPES)
+    )
     async def list_schedules(
         actor: CurrentActor, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
     ) -> Response:
@@ -68,7 +71,9 @@ def schedule_routes(container: Container) -> APIRouter:
         made = Schedule.model_validate(added.schedule)
         return shown(made, status=CREATED, headers={"ETag": etag(made.version), **place})
 
-    @routes.get("/schedules/{schedule_id}", response_model=Schedule, openapi_extra=needs(OWN))
+    @routes.get(
+        "/schedules/{schedule_id}", response_model=Schedule, openapi_extra=needs(OWN, keys=TASK_SCOPES)
+    )
     async def get_schedule(schedule_id: UUID, actor: CurrentActor) -> Response:
         """Read a schedule."""
         return viewed(await views.one(actor, ScheduleId(schedule_id)))

@@ -111,8 +111,9 @@ class Streams:
 
     async def until_nobody(self, caller: Caller) -> None:
         """Return when the caller's credential ends, or no longer stands for the same rights."""
-        expires_at = caller.principal.expires_at
-        with self.hints.expect(caller.principal.user.id) as changed:
+        actor, expires_at = caller.principal.actor, caller.principal.expires_at
+        hinted = (one for one in (actor.id, actor.user_id) if one is not None)
+        with self.hints.expect(*hinted) as changed:
             while await self._same(caller) and (left := expires_at - self.clock().timestamp()) > 0:
                 await set_within(changed, min(left, BEAT_S))
                 changed.clear()

@@ -31,6 +31,11 @@ def read_json(raw: bytes) -> Any:
     value = _parsed(raw)
     if _too_deep(raw, value):
         raise InvalidJson(f"The body is nested deeper than {MAX_DEPTH} levels.")
+    return tidied(value)
+
+
+def tidied(value: Any) -> Any:
+    """Put the texts of a value into NFC. Raises Invalid for what no text or number may hold."""
     try:
         return _tidy(value)
     except _Refused as refused:

@@ -20,6 +20,7 @@ from parlor.entrypoints.http.call import call_of
 from parlor.entrypoints.http.openapi import OWN, needs
 from parlor.entrypoints.http.routing import api_router
 from parlor.entrypoints.http.streams import EventStream, Message, Streams, TooManyStreams
+from parlor.entrypoints.http.tasks import TASK_SCOPES
 
 HEADER = "Last-Event-ID"
 VERSION = "^[0-9]{1,10}$"
@@ -81,7 +82,8 @@ def task_event_routes(container: Container) -> APIRouter:
         status_code=200,
         response_class=EventStream,
         responses=RESPONSES,
-        openapi_extra=needs(OWN, InvalidEventId, Busy, TooManyStreams) | {"parameters": [PARAMETER]},
+        openapi_extra=needs(OWN, InvalidEventId, Busy, TooManyStreams, keys=TASK_SCOPES)
+        | {"parameters": [PARAMETER]},
     )
     async def task_events(
         task_id: UUID, request: Request, caller: StreamCaller, last_event_id: SeenInQuery = None

@@ -38,6 +38,7 @@ from parlor.entrypoints.http.task_schemas import (
 )
 
 LONGEST_WAIT_S = 30
+TASK_SCOPES = ("tasks:create", "tasks:manage")
 
 KindFilter = Annotated[OneLine | None, Query(min_length=KIND_LENGTH[0], max_length=KIND_LENGTH[1])]
 Wait = Annotated[int, Query(ge=0, le=LONGEST_WAIT_S, description="Seconds to wait for the task's end.")]
@@ -72,7 +73,7 @@ def task_routes(container: Container) -> APIRouter:
     task_cursors = Cursors("tasks", container.settings.secrets)
     described = cache(lambda: kind_page(container.get(Kinds)))
 
-    @routes.get("/tasks/{task_id}", response_model=Task, openapi_extra=needs(OWN))
+    @routes.get("/tasks/{task_id}", response_model=Task, openapi_extra=needs(OWN, keys=TASK_SCOPES))
     async def get_task(task_id: UUID, actor: CurrentActor, wait: Wait = 0) -> Response:
         """Read a task; with `wait`, once it has ended or so many seconds have passed."""
         await wait_for_end(actor, TaskId(task_id), seconds=wait)
@@ -99,7 +100,7 @@ def task_routes(container: Container) -> APIRouter:
         "/tasks/{task_id}/cancel",
         response_model=Task,
         responses=STOPPING,
-        openapi_extra=needs(OWN, TaskEnded),
+        openapi_extra=needs(OWN, TaskEnded, keys=TASK_SCOPES),
     )
     async def cancel(task_id: UUID, actor: CurrentActor) -> Response:
         """End a task before its time: 200 when it was waiting, 202 when its handler is being stopped."""
@@ -110,14 +111,14 @@ def task_routes(container: Container) -> APIRouter:
         "/tasks/{task_id}/retry",
         status_code=202,
         response_model=Task,
-        openapi_extra=needs(OWN, *RETRY_PROBLEMS),
+        openapi_extra=needs(OWN, *RETRY_PROBLEMS, keys=TASK_SCOPES),
     )
     async def retry(task_id: UUID, actor: CurrentActor) -> Response:
         """Run a failed or cancelled task again, its attempts counted from the start."""
         await retry_task(actor, TaskId(task_id))
         return viewed(await views.one(actor, TaskId(task_id)), status=202)
 
-    @routes.get("/tasks", response_model=TaskPage, openapi_extra=needs(OWN, InvalidCursor))
+    @routes.get("/tasks", response_model=TaskPage, openapi_extra=needs(OWN, InvalidCursor, keys=TASK_SCOPES))
     async def list_tasks(
         actor: CurrentActor,
         status: TaskStatus | None = None,

@@ -1,5 +1,6 @@
 """Every table of Parlor, as `migrations/` makes them; a test holds the two together."""
 
+from parlor.adapters.sql.tables.api_keys import api_keys
 from parlor.adapters.sql.tables.base import MOMENT, metadata
 from parlor.adapters.sql.tables.identity import (
     logins,
@@ -26,6 +27,7 @@ __all__ = [
     "MOMENT",
     "RANK",
     "REQUESTER",
+    "api_keys",
     "dead_letters",
     "event_numbers",
     "event_outbox",
