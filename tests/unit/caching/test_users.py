@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
+from parlor.adapters.caching.api_keys import CopiedKeyRing
 from parlor.adapters.caching.principals import CachedPrincipals
 from parlor.adapters.caching.role_book import CachedRoleBook
 from parlor.adapters.caching.users import CachedUserChanges, CachedUsers, from_json, to_json
@@ -13,6 +14,7 @@ from parlor.adapters.memory.cache import MemoryCache
 from parlor.adapters.memory.feed import MemoryFeed
 from parlor.core.identity.ports import Snapshot
 from parlor.core.shared.caching import Cached
+from tests.fakes.api_keys import ApiKeyStore, FakeKeyRing
 from tests.unit.caching.directory import ADA, BOOK, EMAIL, Pages, Stopwatch, Table
 
 
@@ -134,7 +136,9 @@ class Setting:
         book = CachedRoleBook(self.pages)
         self.users = CachedUsers(self.table, cache, book)
         self.principals = CachedPrincipals(self.users, feed, book)
-        self.changes = CachedUserChanges(cache, self.principals)
+        self.changes = CachedUserChanges(
+            cache, self.principals, CopiedKeyRing(FakeKeyRing(ApiKeyStore), feed)
+        )
 
     async def seen(self) -> list[Snapshot | None]:
         by_principal = await self.principals.find(ADA.id)

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from parlor.core.identity.ports import PublicKeys
 from parlor.core.tasks.kinds import Kinds
 from parlor.core.tasks.letters import DiscardDeadLetter, ReplayDeadLetter
 from parlor.core.tasks.ports import LetterViews, TaskViews
@@ -38,6 +39,7 @@ def fake(views: FakeViews, enqueue: Enqueue, letters: FakeLetters) -> FakeContai
         TaskViews: views,
         LetterViews: letters,
         Ends: HintedEnds(),
+        PublicKeys: PublicKeys([]),
         Kinds: Kinds(handlers, FakePayloads()),  # type: ignore[arg-type]  # what the route asks of them
     }
     settings = settings_for_tests(PARLOR_MAX_BODY_BYTES=4096)

@@ -31,11 +31,6 @@ async def test_the_scheme_is_known_in_any_case(client: AsyncClient, scheme: str)
     assert answer.status_code == 200
 
 
-async def test_a_key_is_refused_as_long_as_there_are_none(client: AsyncClient) -> None:
-    answer = await client.get(ME, headers={"x-api-key": TOKEN})
-    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_token")
-
-
 async def test_two_credentials_are_ambiguous(client: AsyncClient) -> None:
     answer = await client.get(ME, headers={"x-api-key": "k", "authorization": f"Bearer {TOKEN}"})
     assert (answer.status_code, answer.json()["code"]) == (401, "ambiguous_credentials")

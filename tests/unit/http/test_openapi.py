@@ -12,10 +12,12 @@ from tests.fakes.container import FakeContainer, a_client, as_container, setting
 PUBLIC = {
     "register",
     "log_in",
+    "log_in_by_form",
     "refresh",
     "reset_password",
     "confirm_password_reset",
     "confirm_email",
+    "key_set",
     "healthz",
     "readyz",
 }
@@ -81,6 +83,7 @@ def test_each_operation_says_how_it_fails(document: dict[str, Any]) -> None:
         "413",
         "415",
         "422",
+        "429",
         "500",
         "503",
     }
@@ -121,7 +124,7 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
 
 def test_every_credential_is_described_and_tickets_where_they_count(document: dict[str, Any]) -> None:
-    assert set(document["components"]["securitySchemes"]) == {"bearer", "apiKey", "ticket"}
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "password", "apiKey", "ticket"}
     taking = {name for name, op in operations(document).items() if {"ticket": []} in op["security"]}
     assert taking == {"task_events"}
 

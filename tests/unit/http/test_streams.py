@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from uuid import UUID
 
 import pytest
 from httpx import AsyncClient
@@ -16,7 +17,7 @@ from parlor.core.identity.use_cases import Principal
 from parlor.core.shared.actor import Actor
 from parlor.core.shared.clock import Clock
 from parlor.core.shared.errors import DatabaseAway, NotFound, ParlorError
-from parlor.core.shared.ids import TaskId, UserId, uuid7
+from parlor.core.shared.ids import TaskId, uuid7
 from parlor.core.tasks.watching import Moves, Sight, TaskSights, Watched
 from parlor.entrypoints.http import streams
 from parlor.entrypoints.http.auth import Caller
@@ -54,7 +55,7 @@ class HintsOfAll:
 
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def expect(self, _user_id: UserId) -> AbstractContextManager[asyncio.Event]:
+    def expect(self, *_hinted: UUID) -> AbstractContextManager[asyncio.Event]:
         return nullcontext(self.changed)
 
 
