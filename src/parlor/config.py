@@ -201,6 +201,7 @@ class Settings(BaseSettings):
             self.mail_from or f"Parlor <no-reply@{urlsplit(self.public_url or '').hostname or 'localhost'}>"
         )
 
+    @property
     def names_services(self) -> bool:
         """Whether all three servers are named."""
         return not self._missing()
