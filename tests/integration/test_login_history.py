@@ -12,8 +12,8 @@ from parlor.adapters.sql import history
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.history import SqlLoginViews
 from parlor.adapters.sql.sessions import SqlSessionViews
-from parlor.core.identity.history import MANAGE_USERS, LoginEntry, Method, Outcome
-from parlor.core.identity.model import Client, Session, User
+from parlor.core.identity.history import LoginEntry, Method, Outcome
+from parlor.core.identity.model import MANAGE_USERS, Client, Session, User
 from parlor.core.identity.use_cases import Principal
 from parlor.core.shared.actor import Actor, PermissionMissing
 from parlor.core.shared.errors import NotFound

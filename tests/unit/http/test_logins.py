@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import pytest
 from httpx import AsyncClient
 
-from parlor.core.identity.history import MANAGE_USERS, LoginViews
-from parlor.core.identity.model import Client
+from parlor.core.identity.history import LoginViews
+from parlor.core.identity.model import MANAGE_USERS, Client
 from parlor.core.identity.sessions import EndSession, SessionViews
 from parlor.core.identity.use_cases import Principal
 from parlor.core.shared.actor import Actor

@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from parlor.core.identity.administration import MANAGE_USERS, ChangeStatus, EndSessions
+from parlor.core.identity.administration import ChangeStatus, EndSessions
 from parlor.core.identity.model import (
+    MANAGE_USERS,
     AccountDeleted,
     InvalidCredentials,
     InvalidGrant,

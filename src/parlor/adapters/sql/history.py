@@ -10,8 +10,8 @@ from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.statements import Statement
 from parlor.adapters.sql.tables import logins
 from parlor.adapters.sql.views import after_key, json_object, moment, page_of, paged, same
-from parlor.core.identity.history import MANAGE_USERS, LoginEntry, Method, Outcome
-from parlor.core.identity.model import Client
+from parlor.core.identity.history import LoginEntry, Method, Outcome
+from parlor.core.identity.model import MANAGE_USERS, Client
 from parlor.core.shared.actor import Actor
 from parlor.core.shared.errors import NotFound
 from parlor.core.shared.ids import UserId, uuid7

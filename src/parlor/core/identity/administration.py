@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from parlor.core.identity.events import RoleGranted, RoleTaken, UserDisabled, UserEnabled
-from parlor.core.identity.model import User, UserStatus
+from parlor.core.identity.model import MANAGE_USERS, User, UserStatus
 from parlor.core.identity.ports import IdentityWork
 from parlor.core.identity.roles import (
     BUILT_IN,
@@ -26,8 +26,6 @@ from parlor.core.shared.ids import UserId
 from parlor.core.shared.paging import Page, PageRequest
 from parlor.core.shared.preconditions import ANY_VERSION, Expected
 from parlor.core.shared.work import UnitOfWork
-
-MANAGE_USERS = "users:manage"
 
 
 @dataclass(frozen=True, slots=True)

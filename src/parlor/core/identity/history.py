@@ -10,8 +10,6 @@ from parlor.core.shared.actor import Actor
 from parlor.core.shared.ids import SessionId, UserId
 from parlor.core.shared.paging import Page, PageRequest
 
-MANAGE_USERS = "users:manage"
-
 
 class Outcome(StrEnum):
     """What happened."""

@@ -15,6 +15,7 @@ EMAIL_LENGTH = (3, 254)
 DISPLAY_NAME_LENGTH = (1, 64)
 DELETED_NAME = "deleted user"
 MAX_SESSIONS = 50
+MANAGE_USERS = "users:manage"
 SESSION_IDLE = timedelta(days=30)
 SESSION_LIFE = timedelta(days=180)
 

@@ -1,26 +1,20 @@
 """The login history: one's own, and anybody's for those who manage users."""
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from parlor.container import Container
-from parlor.core.identity.history import MANAGE_USERS, LoginViews, Method, Outcome
-from parlor.core.shared.actor import Actor
-from parlor.core.shared.errors import Invalid
-from parlor.core.shared.ids import UserId
+from parlor.core.identity.history import LoginViews, Method, Outcome
+from parlor.core.identity.model import MANAGE_USERS
 from parlor.core.shared.paging import DEFAULT_LIMIT
 from parlor.entrypoints.http.auth import CurrentActor, CurrentPrincipal
 from parlor.entrypoints.http.openapi import OWN, needs
 from parlor.entrypoints.http.paging import Cursor, Cursors, InvalidCursor, Limit
 from parlor.entrypoints.http.routing import api_router
 from parlor.entrypoints.http.schemas import Shown, ShownTime
-from parlor.validation import flaws_of
-
-# Read by ourselves: whoever lacks the permission is told so before any id is looked at.
-WhoseId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
+from parlor.entrypoints.http.users import AnyUserId, user_id_for
 
 
 class Login(Shown):
@@ -61,19 +55,10 @@ def login_routes(container: Container) -> APIRouter:
         openapi_extra=needs(MANAGE_USERS, InvalidCursor),
     )
     async def list_logins(
-        user_id: WhoseId, actor: CurrentActor, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+        user_id: AnyUserId, actor: CurrentActor, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
     ) -> Response:
         """List who came, or tried to come, into a user's account, newest first."""
-        known = _id(actor, user_id)
+        known = user_id_for(actor, MANAGE_USERS, user_id)
         return cursors.answer(await views.page(actor, known, cursors.request(limit, cursor)))
 
     return routes
-
-
-def _id(actor: Actor, user_id: str) -> UserId:
-    """Read an id; raises PermissionMissing, Invalid."""
-    actor.must(MANAGE_USERS)
-    try:
-        return UserId(UUID(user_id))
-    except ValueError:
-        raise Invalid(flaws=flaws_of([{"type": "uuid_parsing", "loc": ("path", "user_id")}])) from None

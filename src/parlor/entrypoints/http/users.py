@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from parlor.container import Container
-from parlor.core.identity.administration import MANAGE_USERS, ChangeStatus, EndSessions, Sought, UserViews
-from parlor.core.identity.model import AccountDeleted, UserStatus
+from parlor.core.identity.administration import ChangeStatus, EndSessions, Sought, UserViews
+from parlor.core.identity.model import MANAGE_USERS, AccountDeleted, UserStatus
 from parlor.core.identity.roles import LastAdmin
 from parlor.core.shared.actor import Actor
 from parlor.core.shared.errors import Invalid, Stale
