@@ -13,7 +13,7 @@ import pytest
 
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.runs import _CLAIM, _CLAIM_AND_BIRTH
-from parlor.adapters.sql.tasks import columns
+from parlor.adapters.sql.tasks import written
 from parlor.core.shared.errors import Contended
 from parlor.core.shared.ids import TaskId, uuid7
 from parlor.core.tasks.model import (
@@ -51,7 +51,7 @@ async def waits_for_the_disk(sql: Sql, *tasks: Task, births: int = 0) -> bool:
     born = list(tasks[len(tasks) - births :])
     async with sql.database.session() as session, session.transaction():
         if born:
-            await session.fetch(_CLAIM_AND_BIRTH, *columns(born), 60.0, [*known, *(t.id for t in born)], [])
+            await session.fetch(_CLAIM_AND_BIRTH, written(born), 60.0, [*known, *(t.id for t in born)], [])
         else:
             await session.fetch(_CLAIM, known, 60.0)
         waits: str = await session.fetchval("show synchronous_commit")

@@ -51,7 +51,7 @@ class PydanticPayloads:
         """Validate what came in; what is kept has its defaults filled in and its secret fields apart."""
         shape = self._shapes[kind]
         values, _ = _validated(shape, payload)
-        kept = orjson.loads(values.model_dump_json(by_alias=True))
+        kept = values.model_dump(mode="json", by_alias=True)
         given = {shape.members[member] for member in values.model_fields_set}
         secrets = {name: kept[name] for name in shape.secrets & given if kept[name] not in (None, {})}
         return Checked({name: kept[name] for name in kept if name not in shape.secrets}, secrets or None)
@@ -62,7 +62,7 @@ class PydanticPayloads:
 
     def result_json(self, kind: str, result: object) -> str:
         """Write a result; jsonb takes no NUL, so one is refused here."""
-        written: bytes = self._shapes[kind].result.dump_json(result, warnings="error")
+        written: bytes = self._shapes[kind].result.serializer.to_json(result, warnings="error")
         if NUL.search(written):
             raise ValueError("a result holds a NUL character")
         return written.decode()

@@ -5,7 +5,6 @@ time beyond the year 9999), and a failure there costs the connection. Nor can it
 becomes a float, bytes become an error. So the bytes are kept, and only what is asked for is decoded.
 """
 
-import struct
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Self
@@ -35,6 +34,7 @@ FIELDS = (
 )
 FLAGS = {name: 1 << 15 - place for place, (name, _) in enumerate(FIELDS)}
 PERSISTENT = b"\x02"
+EMPTY = bytes(4)  # a table of no bytes
 FIXED_SIZES = {
     **dict.fromkeys(b"tbB", 1),
     **dict.fromkeys(b"su", 2),
@@ -57,12 +57,11 @@ class Properties:
     @classmethod
     def parse(cls, raw: bytes) -> Self:
         """Split what follows the body's size in a content header."""
-        flags, offset, encoded = int.from_bytes(raw[:2]), 2, {}
-        for name, length in FIELDS:
-            if flags & FLAGS[name]:
-                end = offset + (length if length > 0 else _size(raw, offset, -length))
-                encoded[name] = raw[offset:end]
-                offset = end
+        offset, encoded = 2, {}
+        for name, length in _present(int.from_bytes(raw[:2])):
+            end = offset + (length if length > 0 else _size(raw, offset, -length))
+            encoded[name] = raw[offset:end]
+            offset = end
         return cls(encoded)
 
     def marshal(self) -> bytes:
@@ -78,7 +77,8 @@ class Properties:
     def headers(self) -> FieldTable:
         """Read the headers; a table that no Python values can stand for counts as none."""
         try:
-            return decode.field_table(self._encoded["headers"])[1] if "headers" in self._encoded else {}
+            encoded = self._encoded.get("headers", EMPTY)
+            return {} if encoded == EMPTY else decode.field_table(encoded)[1]
         except UNREADABLE:
             return {}
 
@@ -120,15 +120,26 @@ class Properties:
             offset = end
 
 
+@lru_cache(maxsize=256)
+def _present(flags: int) -> tuple[tuple[str, int], ...]:
+    """Answer the fields that these flags announce; a producer sets the same ones again and again."""
+    return tuple((name, length) for name, length in FIELDS if flags & FLAGS[name])
+
+
 def table(headers: Mapping[str, str], *entries: bytes) -> bytes:
     """Write a table of texts, after entries that are written already."""
-    content = b"".join([*entries, *(entry(key, b"S" + long_text(text)) for key, text in headers.items())])
-    return struct.pack(">I", len(content)) + content
+    content = b"".join([*entries, *(text_entry(key, text) for key, text in headers.items())])
+    return len(content).to_bytes(4) + content
 
 
 def entry(key: str, value: bytes) -> bytes:
     """Write one entry of a table; `value` begins with its type."""
     return _key(key) + value
+
+
+def text_entry(key: str, text: str) -> bytes:
+    """Write one entry that is a text."""
+    return entry(key, b"S" + long_text(text))
 
 
 @lru_cache(maxsize=1024)
@@ -139,7 +150,7 @@ def _key(name: str) -> bytes:
 def long_text(text: str) -> bytes:
     """Write a text of any length."""
     raw = text.encode()
-    return struct.pack(">I", len(raw)) + raw
+    return len(raw).to_bytes(4) + raw
 
 
 def _size(raw: bytes, offset: int, width: int) -> int:

@@ -1,24 +1,23 @@
 """The message bus over RabbitMQ: due tasks and facts leave through here."""
 
 from collections.abc import Sequence
-from datetime import UTC
 
 import orjson
 import structlog
 
+from parlor.adapters.rabbitmq.cloud_events import attributes
 from parlor.adapters.rabbitmq.depths import Depths
 from parlor.adapters.rabbitmq.frames import short_text
 from parlor.adapters.rabbitmq.outlet import Outgoing, Outlet
-from parlor.adapters.rabbitmq.properties import PERSISTENT, Properties, entry, table
+from parlor.adapters.rabbitmq.properties import FLAGS, PERSISTENT, Properties, entry, text_entry
 from parlor.adapters.rabbitmq.topology import QUEUES, Names
 from parlor.core.shared.bus import DueTask, Fact, Receipt, Replay
 
 ROOM = 2_000
 ROW = entry("x-parlor-row", b"I" + (1).to_bytes(4))
-CLOUD_EVENTS = "cloudEvents:"
-SOURCE = "/parlor"
+# What all of our messages have, with the flags that say so.
 JSON = short_text("application/json")
-SEQUENCE_DIGITS = 20
+HAS = sum(FLAGS[name] for name in ("content_type", "headers", "delivery_mode", "message_id")).to_bytes(2)
 
 log = structlog.get_logger()
 
@@ -75,7 +74,7 @@ class RabbitBus:
             exchange=self._names.tasks,
             routing_key=due.queue,
             message_id=task_id,
-            properties=_properties(task_id, _traced(due.traceparent), ROW),
+            properties=_properties(task_id, ROW + _traced(due.traceparent)),
             body=b'{"id": "%b"}' % task_id.encode(),
             mandatory=True,
         )
@@ -95,30 +94,11 @@ class RabbitBus:
         event_id = str(fact.event_id)
         try:
             body = orjson.dumps(fact.body)
-            properties = _properties(event_id, cloud_event(fact) | _traced(fact.traceparent))
+            properties = _properties(event_id, attributes(fact) + _traced(fact.traceparent))
         except (TypeError, ValueError):  # orjson's own error is a TypeError
             log.exception("fact_unwritable", fact=fact.name, event_id=event_id)
             return None
         return Outgoing(self._names.events, fact.name, event_id, properties, body)
-
-
-def cloud_event(fact: Fact) -> dict[str, str]:
-    """Write what CloudEvents 1.0 says about an event, as headers of its binary mode."""
-    attributes = {
-        "specversion": "1.0",
-        "id": str(fact.event_id),
-        "source": SOURCE,
-        "type": event_type(fact.name, fact.version),
-        "subject": str(fact.subject),
-        "time": fact.happened_at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
-        "sequence": f"{fact.sequence:0{SEQUENCE_DIGITS}}",
-    }
-    return {f"{CLOUD_EVENTS}{name}": value for name, value in attributes.items()}
-
-
-def event_type(name: str, version: int) -> str:
-    """Name an event and its version for subscribers; the namespace does not change it."""
-    return f"parlor.{name}.v{version}"
 
 
 def _sent_again(replay: Replay) -> Properties:
@@ -130,15 +110,16 @@ def _sent_again(replay: Replay) -> Properties:
     return known.with_texts({name: text for name, text in texts.items() if text is not None})
 
 
-def _traced(traceparent: str | None) -> dict[str, str]:
-    return {} if traceparent is None else {"traceparent": traceparent}
+def _traced(traceparent: str | None) -> bytes:
+    return b"" if traceparent is None else text_entry("traceparent", traceparent)
 
 
-def _properties(message_id: str, headers: dict[str, str], *entries: bytes) -> bytes:
-    encoded = {
-        "content_type": JSON,
-        "headers": table(headers, *entries),
-        "delivery_mode": PERSISTENT,
-        "message_id": short_text(message_id),
-    }
-    return Properties(encoded).marshal()
+def _properties(message_id: str, headers: bytes) -> bytes:
+    return b"%b%b%b%b%b%b" % (
+        HAS,
+        JSON,
+        len(headers).to_bytes(4),
+        headers,
+        PERSISTENT,
+        short_text(message_id),
+    )

@@ -77,25 +77,26 @@ class Sieve:
         self.receivers: dict[int, Receive] = {}
         self.publishers: dict[int, Publisher] = {}
         self._coming: dict[int, _Coming] = {}
-        self._unread = bytearray()
+        self._unread = b""
         self._clock = clock
         self._passed_at = clock()
 
     def feed(self, data: bytes) -> bytes:
         """Take what came; answers what is left for the library."""
-        self._unread += data
+        data = self._unread + data
         passed, start = [], 0
-        while start + _HEAD.size <= len(self._unread):
-            kind, channel, size = _HEAD.unpack_from(self._unread, start)
+        while start + _HEAD.size <= len(data):
+            kind, channel, size = _HEAD.unpack_from(data, start)
             if kind not in FRAME_KINDS:
-                return self._let_go()
-            end = start + _HEAD.size + size + len(END)
-            if end > len(self._unread):
+                return self._let_go(data)
+            body_at = start + _HEAD.size
+            end = body_at + size + len(END)
+            if end > len(data):
                 break
-            if not self._takes(kind, channel, bytes(self._unread[start + _HEAD.size : end - len(END)])):
-                passed.append(bytes(self._unread[start:end]))
+            if not self._takes(kind, channel, data[body_at : end - len(END)]):
+                passed.append(data[start:end])
             start = end
-        del self._unread[:start]
+        self._unread = data[start:]
         return self._alive(b"".join(passed))
 
     def _takes(self, kind: int, channel: int, payload: bytes) -> bool:
@@ -139,11 +140,10 @@ class Sieve:
         self._passed_at = self._clock()
         return passed or HEARTBEAT
 
-    def _let_go(self) -> bytes:
+    def _let_go(self, data: bytes) -> bytes:
         """Give up on a broker of another protocol: the library says what is wrong."""
-        passed = bytes(self._unread)
-        self._unread.clear()
-        return passed
+        self._unread = b""
+        return data
 
 
 def _delivery(payload: bytes) -> Received:

@@ -9,7 +9,7 @@ from asyncpg import Record
 from parlor.adapters.sql.ends import told
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.held_back import HOLD_BACK, claim_held_back, claim_next
-from parlor.adapters.sql.tasks import GIVEN, NOBODY, PRIORITIES, STORED, UNLESS_WAITING, columns, requester
+from parlor.adapters.sql.tasks import GIVEN, NOBODY, PRIORITIES, STORED, UNLESS_WAITING, requester, written
 from parlor.adapters.sql.work import Hints, Reactions, SqlWork
 from parlor.core.identity.ports import UserChanges
 from parlor.core.shared.errors import Contended
@@ -57,13 +57,13 @@ born as ({STORED}
     case state when 'now' then moment end,
     case state when 'now' then 1 else 0 end,
     case state when 'now' then 1 else 0 end,
-    case state when 'now' then moment + make_interval(secs => $15) end
+    case state when 'now' then moment + make_interval(secs => $2) end
     from given, clock, lateral (
-        select case when run_at > moment then 'later' when kind = any($17::text[]) then 'held back' else 'now' end
+        select case when run_at > moment then 'later' when kind = any($4::text[]) then 'held back' else 'now' end
     ) as judged (state)
     on conflict (id) do nothing
     returning id, status, attempts, max_attempts, timeout_s),
-{_claimed(ids="$16", lease="$15")},
+{_claimed(ids="$3", lease="$2")},
 judged as (
     select {_SAFE} from claimed union all select status = 'running' and {_SAFE} from born)
 select *, {_lazily("select is_safe from judged")} from (
@@ -84,18 +84,18 @@ update tasks t set progress = news.progress::jsonb, version = version + 1
 _FINISH = f"""
 with ended as (
     update tasks t
-       set status = e.status, result = e.result::jsonb, error = e.error::jsonb, version = version + 1,
+       set status = e.status, result = e.result, error = e.error, version = version + 1,
            lease_until = null, losses = 0,
            run_at = case e.status when 'scheduled' then clock_timestamp() + make_interval(secs => e.delay)
                     else run_at end,
            finished_at = case e.status when 'scheduled' then null else clock_timestamp() end,
            secrets = case e.status when 'scheduled' then secrets end
-      from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::float8[])
-           as e (id, fence, status, result, error, delay)
+      from json_to_recordset($1::json)
+           as e (id uuid, fence bigint, status text, result jsonb, error jsonb, delay float8)
      where t.id = e.id and t.fence = e.fence and t.status = 'running'
     returning t.id, t.kind, t.status, t.version, t.traceparent, t.error),
 told as ({told("ended")})
-select id, status from ended"""
+select id from ended"""
 _GIVE_BACK = f"""
 with back as (
     update tasks t
@@ -139,7 +139,7 @@ class SqlRuns:
         if not born:
             return [_attempt(row) for row in await self._rows(_CLAIM, known, self._lease_s)]
         by_id = {task.id: task for task in sorted(born, key=lambda task: task.id)}
-        arguments = *columns(list(by_id.values())), self._lease_s, [*known, *by_id], limited
+        arguments = written(list(by_id.values())), self._lease_s, [*known, *by_id], limited
         rows = await self._rows(_CLAIM_AND_BIRTH, *arguments)
         return [Attempt.first(by_id[row["id"]]) if row["fence"] is None else _attempt(row) for row in rows]
 
@@ -163,7 +163,7 @@ class SqlRuns:
 
     async def finish(self, endings: Sequence[Ending]) -> set[TaskId]:
         """Store the ends whose fence still holds."""
-        rows = await self._rows(_FINISH, *_ends(endings))
+        rows = await self._rows(_FINISH, _ends(endings))
         self._hints.facts_due()
         return {TaskId(row["id"]) for row in rows}
 
@@ -196,24 +196,24 @@ class SqlFinishingWork(SqlWork):
 
     async def finish(self, ending: Ending) -> bool:
         """End the task in this transaction, if its fence still holds."""
-        rows = await (await self.session()).fetch(_FINISH, *_ends([ending]))
+        rows = await (await self.session()).fetch(_FINISH, _ends([ending]))
         self._wrote_facts = True
         return bool(rows)
 
 
-def _ends(endings: Sequence[Ending]) -> tuple[list[object], ...]:
-    in_order = sorted(endings, key=lambda ending: ending.task_id)
-    return tuple(list(column) for column in zip(*map(_end, in_order), strict=True))
+def _ends(endings: Sequence[Ending]) -> str:
+    return orjson.dumps([_end(each) for each in sorted(endings, key=lambda ending: ending.task_id)]).decode()
 
 
-def _end(ending: Ending) -> tuple[object, ...]:
+def _end(ending: Ending) -> dict[str, object]:
+    ends = {"id": ending.task_id, "fence": ending.fence}
     match ending:
-        case Succeeded(task_id, fence, result):
-            return task_id, fence, "succeeded", result, None, None
-        case Failed(task_id, fence, error):
-            return task_id, fence, "failed", None, orjson.dumps(error).decode(), None
-        case Postponed(task_id, fence, error, delay):
-            return task_id, fence, "scheduled", None, orjson.dumps(error).decode(), delay.total_seconds()
+        case Succeeded(result=result):
+            return {**ends, "status": "succeeded", "result": orjson.Fragment(result)}
+        case Failed(error=error):
+            return {**ends, "status": "failed", "error": error}
+        case Postponed(error=error, delay=delay):
+            return {**ends, "status": "scheduled", "error": error, "delay": delay.total_seconds()}
 
 
 def _progress(progress: Progress) -> str:

@@ -13,6 +13,9 @@ from parlor.core.tasks.model import Order, Requester, Task
 from parlor.core.tasks.reasons import Reason
 from parlor.core.tasks.schedules_ports import ScheduleWork
 
+# The broker does not say which.
+SOME_PRODUCER = Requester(kind=ActorKind.PRODUCER)
+
 
 class Refused(Exception):
     """A message cannot be taken; `reason` is one of the words of the RabbitMQ contract."""
@@ -88,7 +91,7 @@ class AdmitForeign:
 
     def _requester(self, foreign: ForeignOrder) -> Requester:
         if foreign.requested_by is None or not self.producers.trusted:
-            return Requester(kind=ActorKind.PRODUCER)
+            return SOME_PRODUCER
         try:
             user_id = UserId(UUID(foreign.requested_by))
         except ValueError as error:

@@ -1,6 +1,7 @@
 """Handlers that block: each call has a thread, and a context that may be used from there."""
 
 import asyncio
+from functools import cache
 from inspect import iscoroutinefunction
 from typing import Any, cast
 
@@ -52,9 +53,14 @@ class FromThread:
         await self._context.progress(current, total, message)
 
 
+@cache
+def _is_async(handler: type[AnyHandler]) -> bool:
+    return iscoroutinefunction(handler.__call__)
+
+
 async def called(handler: AnyHandler, payload: object, context: Context, threads: Threads) -> object:
     """Call a handler: an `async` one is awaited, a plain one has a thread."""
-    if iscoroutinefunction(type(handler).__call__):
+    if _is_async(type(handler)):
         return await cast("Handler[Any, Any]", handler)(payload, context)
     blocking = cast("SyncHandler[Any, Any]", handler)
     inside = FromThread(context, asyncio.get_running_loop())

@@ -8,7 +8,7 @@ from importlib import import_module
 from pydantic import TypeAdapter
 
 import parlor.core
-from parlor.adapters.rabbitmq.publisher import CLOUD_EVENTS, SEQUENCE_DIGITS, SOURCE, event_type
+from parlor.adapters.rabbitmq.cloud_events import CLOUD_EVENTS, SEQUENCE_DIGITS, SOURCE, event_type
 from parlor.core.shared.events import Event
 from parlor.entrypoints.asyncapi.schemas import Json, lifted, reference
 

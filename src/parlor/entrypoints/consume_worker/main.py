@@ -23,6 +23,7 @@ from parlor.entrypoints.consume_worker.letters import TakeLetter
 from parlor.entrypoints.consume_worker.relay import Relay
 from parlor.entrypoints.consume_worker.runner import Runner
 from parlor.entrypoints.consume_worker.timers import Timers
+from parlor.entrypoints.garbage import spare_what_is_made
 from parlor.entrypoints.http.errors import install_error_handlers
 from parlor.entrypoints.http.health import health_routes
 from parlor.entrypoints.http.middleware import Edge
@@ -112,6 +113,7 @@ async def work(
     role = Role.WORKER if consume else Role.RELAY
     container = make_container(settings, mode=Mode.SERVICES, role=role, handlers=handlers)
     stopping = told_to_stop()
+    spare_what_is_made()
     async with _health_page(container):
         await container.start()
         try:

@@ -18,6 +18,7 @@ from parlor.core.shared.bus import MessageBus
 from parlor.core.tasks.ports import Upkeep
 from parlor.entrypoints.consume_worker.main import running, told_to_stop, watch
 from parlor.entrypoints.embedded.postgres import AlreadyRunning, EmbeddedPostgres
+from parlor.entrypoints.garbage import spare_what_is_made
 from parlor.entrypoints.http.app import make_app
 from parlor.entrypoints.http.server import make_server, serve_quietly
 from parlor.wiring.modes import Mode, Role
@@ -40,6 +41,7 @@ async def up(settings: Settings, listener: socket.socket) -> None:
         await container.get(Upkeep).reap(await container.get(MessageBus).idle_queues(), unclaimed_s=0)
         parts = await stack.enter_async_context(running(container, consume=True, relay=True, timers=True))
         server = make_server(make_app(container, owns_container=False), settings)
+        spare_what_is_made()
         await _greet(container, listener)
         serving = asyncio.create_task(serve_quietly(server, [listener]))
         serving.add_done_callback(lambda _: stopping.set())

@@ -12,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from parlor.config import Settings
 from parlor.core.shared.errors import Busy, ParlorError
+from parlor.entrypoints.garbage import spare_what_is_made
 from parlor.entrypoints.http.call import call_of, new_request_id
 from parlor.entrypoints.http.errors import PROBLEM, BadRequest, HeadTooLarge, problem, problem_json, status_of
 from parlor.entrypoints.http.middleware import Edge, common_headers
@@ -180,4 +181,5 @@ def serve(
 ) -> None:
     """Serve until a signal comes."""
     listeners = list(sockets) if sockets is not None else [bind(host, port)]
+    spare_what_is_made()
     make_server(app, settings).run(sockets=listeners)
