@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -88,8 +87,8 @@ def stamped(bench: Bench, delivery: Delivery, times: int) -> Delivery:
     """As if somebody had moved it back by hand after each refusal but the last."""
     for _ in range(times):
         letter = refusal(delivery, bench.names.dead_letters, "not_json", "why")
-        mark = replace(mark_of(delivery), properties=Properties.parse(letter.properties))
-        delivery = replace(delivery, tag=mark, headers=mark.properties.headers())
+        mark = mark_of(delivery)._replace(properties=Properties.parse(letter.properties))
+        delivery = delivery._replace(tag=mark, headers=mark.properties.headers())
     return delivery
 
 

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 import structlog
 from aiormq.abc import ChannelFrame
@@ -23,8 +23,7 @@ LARGEST_FRAME = 131_072  # where the two sides agreed upon no size
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """A message with its address; the id is that in its properties, and tells which one was returned."""
 
     exchange: str

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import orjson
 import structlog
 
-from parlor.adapters.rabbitmq.cloud_events import attributes
+from parlor.adapters.rabbitmq.cloud_events import attributes, plain
 from parlor.adapters.rabbitmq.depths import Depths
 from parlor.adapters.rabbitmq.frames import short_text
 from parlor.adapters.rabbitmq.outlet import Outgoing, Outlet
@@ -91,7 +91,7 @@ class RabbitBus:
         )
 
     def _fact(self, fact: Fact) -> Outgoing | None:
-        event_id = str(fact.event_id)
+        event_id = plain(fact.event_id).decode()
         try:
             body = orjson.dumps(fact.body)
             properties = _properties(event_id, attributes(fact) + _traced(fact.traceparent))

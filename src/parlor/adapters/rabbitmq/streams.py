@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from aiormq.abc import ChannelFrame, DeliveredMessage
 from aiormq.channel import Channel
@@ -54,8 +55,7 @@ class Stream:
             self.alive = False
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """How a delivery is known to the stream that brought it."""
 
     stream: Stream

@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 MOST_IN_A_BATCH = 250
 PROGRESS_EVERY_S = 0.25
-TELL_EVERY_S = 0.005
+TELL_EVERY_S = 0.02
 
 # Lets go of the runs under these fences.
 Settle = Callable[[Mapping[TaskId, int]], Awaitable[None]]
