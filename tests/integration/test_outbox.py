@@ -20,6 +20,10 @@ from tests.builders import a_requester, a_task, an_actor
 from tests.sql import Sql
 
 DEFAULT = Priority.DEFAULT
+NOTING = """
+create table notes (setting text);
+create function note() returns trigger language plpgsql as
+$$ begin insert into notes values (current_setting('synchronous_commit')); return null; end $$"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,22 @@ async def test_what_was_sent_is_gone_from_the_outbox(sql: Sql, outboxes: SqlOutb
     assert sorted(broker.tasks) == sorted(ids)
     assert await sql.outbox() == []
     assert await outboxes.relay_tasks(DEFAULT, 10, broker.send_tasks) == 0
+
+
+@pytest.mark.parametrize("outbox", ["task_outbox", "event_outbox"])
+async def test_no_relay_waits_for_the_disk(
+    sql: Sql, outboxes: SqlOutboxes, broker: Broker, outbox: str
+) -> None:
+    """A crash of the database brings back what was deleted, and that is sent again (ADR 10)."""
+    await sql.execute(NOTING)
+    await sql.execute(
+        f"create trigger note before delete on {outbox} for each statement execute function note()"
+    )
+    await sql.enqueue(a_task())
+    await publish(sql, thing := uuid7(), 1)
+    await outboxes.relay_tasks(DEFAULT, 10, broker.send_tasks)
+    await outboxes.relay_facts([lane_of(thing)], 10, broker.send_facts)
+    assert [noted["setting"] for noted in await sql.rows("select setting from notes")] == ["off"]
 
 
 async def test_a_message_says_which_task_and_where_it_comes_from(sql: Sql, outboxes: SqlOutboxes) -> None:

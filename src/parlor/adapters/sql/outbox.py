@@ -131,8 +131,10 @@ class SqlOutboxes:
 async def _settle(session: PooledConnection, table: str, sent: Sequence[int], refused: Sequence[int]) -> int:
     """Delete what was taken; count what was refused, and put aside what has been too often.
 
-    What waits is not counted: a broker that is away or full says nothing about a row.
+    What waits is not counted: a broker that is away or full says nothing about a row. The commit does not wait for the
+    disk: what a crash of the database brings back is sent again (ADR 10).
     """
+    await session.execute("set local synchronous_commit to off")
     await session.execute(_DELETE.format(table), sent)
     if refused:
         await session.execute(_RAISE_FAILURES.format(table), refused)
