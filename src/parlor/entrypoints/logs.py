@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -23,17 +24,17 @@ def configure(level: str) -> None:
         structlog.contextvars.merge_contextvars,
         with_trace,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    in_text = structlog.processors.TimeStamper(fmt="iso", utc=True)
     structlog.configure(
-        processors=[*shared, *_rendering(terminal=terminal)],
+        processors=[*shared, in_text if terminal else with_time, *_rendering(terminal=terminal)],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr)
         if terminal
         else structlog.BytesLoggerFactory(sys.stderr.buffer),
         cache_logger_on_first_use=True,
     )
-    _take_in_libraries(shared, terminal=terminal)
+    _take_in_libraries([*shared, in_text], terminal=terminal)
 
 
 def with_trace(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -44,14 +45,24 @@ def with_trace(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMap
     return line
 
 
+def with_time(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Add the time, as one of structlog's steps; what writes the line as JSON writes it too, at a tenth of the cost."""
+    line["timestamp"] = datetime.now(UTC)
+    return line
+
+
 def _rendering(*, terminal: bool) -> list[Any]:
     if terminal:
         return [CONSOLE]
     return [
         # Without locals: they hold tokens, passwords and bodies.
         structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
-        structlog.processors.JSONRenderer(serializer=lambda value, **_: orjson.dumps(value, default=str)),
+        structlog.processors.JSONRenderer(serializer=_as_json),
     ]
+
+
+def _as_json(line: object, **_: object) -> bytes:
+    return orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z)
 
 
 def _take_in_libraries(shared: list[Any], *, terminal: bool) -> None:
