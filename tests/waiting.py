@@ -3,7 +3,10 @@
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, Awaitable, Callable
+from typing import TypeVar
+
+Answer = TypeVar("Answer")
 
 PATIENCE_S = 30.0
 POLL_S = 0.01
@@ -17,6 +20,18 @@ async def eventually(
     while not await _answer(condition()):
         assert time.monotonic() < deadline, f"not so within {within:g} s"
         await asyncio.sleep(POLL_S)
+
+
+async def soon(awaited: Awaitable[Answer]) -> Answer:
+    """Give what it gives; fail where that takes too long."""
+    async with asyncio.timeout(PATIENCE_S):
+        return await awaited
+
+
+async def all_of(many: AsyncIterable[Answer]) -> list[Answer]:
+    """Take what comes until it ends; fail where that takes too long."""
+    async with asyncio.timeout(PATIENCE_S):
+        return [one async for one in many]
 
 
 async def _answer(answer: object) -> object:

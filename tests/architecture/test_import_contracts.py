@@ -36,6 +36,10 @@ PLANTED = {
         ("adapters/sql/engine.py", "from parlor.adapters.redis.client import RedisLink"),
         ("adapters/memory/cache.py", "import parlor.adapters.caching.users"),
     ],
+    "The client stands alone": [
+        ("client/session.py", "from parlor.core.shared.ids import UserId"),
+        ("client/errors.py", "import pydantic"),
+    ],
 }
 CASES = [(name, *case) for name, cases in PLANTED.items() for case in cases]
 

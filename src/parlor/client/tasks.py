@@ -1,0 +1,74 @@
+"""Tasks: ordered, waited for, watched."""
+
+import asyncio
+import json
+import math
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from parlor.client.errors import ClientError
+from parlor.client.rest import Rest
+from parlor.client.sse import SILENCE_S, events
+
+ENDED = {"succeeded", "failed", "cancelled"}
+LONGEST_WAIT_S = 30  # what the server takes
+NO_CONTENT = 204
+
+
+@dataclass(frozen=True, slots=True)
+class Tasks:
+    """Background work; a task is a dict with the fields of `Task`."""
+
+    rest: Rest
+
+    async def order(self, kind: str, payload: dict[str, Any], **options: Any) -> Any:
+        """Have something done; the options are the other fields of POST `/tasks`."""
+        return await self.rest.post("/tasks", json={"kind": kind, "payload": payload, **options})
+
+    async def wait(self, task_id: str, timeout_s: float = 300) -> Any:
+        """Give the task once it has ended, in whatever way. Raises TimeoutError; the task goes on then."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            seconds = max(0, min(LONGEST_WAIT_S, math.ceil(deadline - time.monotonic())))
+            try:
+                task = await self.rest.request(
+                    "GET", f"/tasks/{task_id}", query={"wait": seconds}, timeout_s=seconds + SILENCE_S
+                )
+            except ClientError as error:
+                if not error.temporary or time.monotonic() >= deadline:
+                    raise
+                continue
+            if task["status"] in ENDED:
+                return task
+            if time.monotonic() >= deadline:
+                raise TimeoutError(f"task {task_id} is {task['status']} after {timeout_s:g} s")
+
+    async def watch(self, task_id: str, *, seen: int = 0) -> AsyncGenerator[Any]:
+        """Give the task as it is, then each newer state, until it has ended; nothing up to the version `seen`.
+
+        A stream that breaks off is opened anew where it was, for as long as it takes. To leave early, `aclose` it.
+        """
+        attempt, at_least = 0, 0.0
+        while True:
+            try:
+                async with self.rest.stream(
+                    f"/tasks/{task_id}/events", headers={"Last-Event-ID": str(seen)}, silence_s=SILENCE_S
+                ) as answer:
+                    if answer.status_code == NO_CONTENT:
+                        return
+                    async with aclosing(events(answer)) as told:
+                        async for data in told:
+                            task = json.loads(data)
+                            seen, attempt = task["version"], 0
+                            yield task
+                            if task["status"] in ENDED:
+                                return
+            except ClientError as error:
+                if not error.temporary:
+                    raise
+                at_least = error.retry_after
+            await asyncio.sleep(self.rest.backoff.pause(attempt, at_least=at_least))
+            attempt, at_least = attempt + 1, 0.0

@@ -1,0 +1,176 @@
+"""The client against Parlor itself, and the programs of its page, each run as it stands there."""
+
+import asyncio
+import os
+import ssl
+import sys
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parlor.client import Backoff, Parlor, Problem, SignedOut, Tokens
+from parlor.entrypoints.consume_worker.main import running
+from tests.architecture.documents import blocks
+from tests.architecture.source import ROOT
+from tests.faults.gate import Trap, Way, a_gate
+from tests.scripted import HELLO, Peer, Reply, a_scripted_server
+from tests.serving import Api, an_api
+from tests.waiting import soon
+
+PAGE = ROOT / "docs/client.md"
+ADA = {"email": "ada@example.org", "password": "correct horse 42"}
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # httpx reads every authority there is, for each client
+CARD: tuple[str, dict[str, Any]] = ("truth_or_dare", {"mode": "dare"})
+
+
+@pytest.fixture
+async def api(database_url: str) -> AsyncIterator[Api]:
+    """Serve, with a worker in the same process."""
+    async with (
+        an_api(database_url) as api,
+        running(api.container, consume=True, relay=True, timers=True),
+    ):
+        yield api
+
+
+def a_parlor(base: str, **options: Any) -> Parlor:
+    return Parlor(base, **{"backoff": Backoff(first_s=0.01), "tls": NO_TLS, **options})
+
+
+async def ada_at(parlor: Parlor) -> Tokens:
+    await parlor.request("POST", "/auth/register", json=ADA, signed=False)
+    return await parlor.log_in(**ADA)
+
+
+async def test_a_session_lives_on(api: Api) -> None:
+    """Refused tokens, lost answers, many callers: one session all the while."""
+    kept: list[Tokens | None] = []
+    async with a_gate(api.base) as gate, a_parlor(gate.url, on_tokens=kept.append) as parlor:
+        first = await ada_at(parlor)
+        parlor.session.tokens = replace(first, access_token="refused")
+        users = await asyncio.gather(*(parlor.get("/users/me") for _ in range(20)))
+        assert {user["email"] for user in users} == {ADA["email"]}
+        assert len(kept) == 2
+        trap = gate.set(Trap(Way.TO_CLIENT, b'"refresh_token"'))
+        parlor.session.tokens = replace(kept[1] or first, refresh_at=0)
+        assert (await parlor.get("/users/me"))["email"] == ADA["email"]
+        assert trap.sprung.is_set()
+        assert len({one.refresh_token for one in kept if one}) == 3
+
+
+async def test_kept_tokens_go_on_and_an_ended_session_is_told(api: Api) -> None:
+    async with a_parlor(api.base) as parlor:
+        tokens = await ada_at(parlor)
+    async with a_parlor(api.base, tokens=tokens) as parlor, a_parlor(api.base, tokens=tokens) as other:
+        assert (await parlor.get("/users/me"))["email"] == ADA["email"]
+        await parlor.log_out()
+        with pytest.raises(SignedOut):
+            await other.get("/users/me")
+        with pytest.raises(Problem, match="invalid_credentials"):
+            await parlor.log_in(ADA["email"], "something else")
+
+
+async def test_tasks_are_ordered_watched_and_listed(api: Api) -> None:
+    async with a_gate(api.base) as gate, a_parlor(gate.url) as parlor:
+        await ada_at(parlor)
+        trap = gate.set(Trap(Way.TO_CLIENT, b"202 Accepted"))
+        ordered = await parlor.tasks.order(*CARD)
+        assert trap.sprung.is_set()
+        async with aclosing(parlor.tasks.watch(ordered["id"])) as watch:
+            versions = [task["version"] async for task in watch]
+        assert versions == sorted(set(versions))
+        assert [task async for task in parlor.tasks.watch(ordered["id"], seen=versions[-1])] == []
+        assert (await parlor.tasks.wait(ordered["id"]))["status"] == "succeeded"
+        await parlor.post("/tasks/batch", json={"tasks": [{"kind": CARD[0], "payload": CARD[1]}] * 4})
+        pages = [page async for page in parlor.pages("/tasks", limit=2)]
+        assert [len(page) for page in pages] == [2, 2, 1]
+
+
+async def test_a_watch_that_is_cut_goes_on(api: Api) -> None:
+    async with a_gate(api.base) as gate, a_parlor(gate.url) as parlor:
+        await ada_at(parlor)
+        later = datetime.now(UTC) + timedelta(hours=1)
+        task = await parlor.tasks.order(*CARD, run_at=later.isoformat())
+        watch = parlor.tasks.watch(task["id"])
+        assert (await soon(anext(watch)))["status"] == "scheduled"
+        gate.cut()
+        end = asyncio.create_task(anext(watch))
+        async with a_parlor(api.base, tokens=parlor.session.tokens) as other:
+            await other.post(f"/tasks/{task['id']}/cancel")
+        assert (await soon(end))["status"] == "cancelled"
+
+
+async def test_what_is_refused_is_a_problem_with_its_fields(api: Api) -> None:
+    async with a_parlor(api.base) as parlor:
+        await ada_at(parlor)
+        with pytest.raises(Problem) as raised:
+            await parlor.tasks.order("truth_or_dare", {"mode": "lie"})
+        assert raised.value.errors[0]["pointer"] == "/payload/mode"
+        assert raised.value.request_id
+
+
+async def run(program: Path, **told: str) -> str:
+    """Run a program of the page to its end; answers what it prints."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        program,
+        env=os.environ | told,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await child.communicate()
+    assert child.returncode == 0, errors.decode()
+    return output.decode()
+
+
+def programs(section: str, folder: Path) -> list[Path]:
+    """Write a section's programs into files."""
+    paths = []
+    for number, block in enumerate(blocks(PAGE, "python", section=section)):
+        paths.append(folder / f"shown_{number}.py")
+        paths[-1].write_text(block.text)
+    return paths
+
+
+async def test_the_page_s_programs_run(api: Api, tmp_path: Path) -> None:
+    draw, count = programs("Calls and tasks", tmp_path)
+    assert (await run(draw, API_URL=api.base)).startswith("succeeded ")
+    counted = (await run(count, API_URL=api.base)).splitlines()
+    assert counted == ["{'succeeded': 1}", "422 invalid_payload /payload/mode"]
+    (stay,) = programs("Staying logged in", tmp_path)
+    told = {"API_URL": api.base, "KEPT": str(tmp_path / "session.json")}
+    assert [await run(stay, **told) for _ in range(2)] == [
+        "client@example.org anew\n",
+        "client@example.org again\n",
+    ]
+    assert (tmp_path / "session.json").stat().st_mode & 0o777 == 0o600
+
+
+async def test_the_page_s_chat_runs(tmp_path: Path) -> None:
+    """Against a server that speaks the contract."""
+    (show,) = programs("Chats as they happen", tmp_path)
+    pair = {"access_token": "a", "refresh_token": "r", "expires_in": 900, "refresh_expires_in": 9000}
+
+    async def script(peer: Peer) -> None:
+        await peer.says(HELLO)
+        assert (await peer.hears())["since_rev"] == 0
+        await peer.says({"type": "subscribed", "chat_id": "c1", "last_rev": 1, "last_seq": 1})
+        first, mine = ({"id": f"m{n}", "chat_id": "c1", "seq": n, "rev": n} for n in (1, 2))
+        await peer.says(
+            {"type": "message.created", "chat_id": "c1", "rev": 1, "message": first | {"text": "Hi."}}
+        )
+        await peer.says({"type": "caught_up", "chat_id": "c1", "rev": 1})
+        sent = await peer.hears("send")
+        mine["text"] = sent["text"]
+        await peer.says({"type": "message.created", "chat_id": "c1", "rev": 2, "message": mine})
+        await peer.says({"type": "sent", "client_id": sent["client_id"], "message": mine})
+
+    async with a_scripted_server() as server:
+        server.on("POST /auth/login", Reply(json=pair))
+        server.play(script)
+        assert await run(show, API_URL=server.base, CHAT_ID="c1") == "1 Hi.\n2 Hello, everybody.\n"
