@@ -122,8 +122,8 @@ class LiveChat:
 
     async def _begin(self) -> None:
         if not self._begun:
-            self._begun = True
             await self._line.subscribe(self)
+            self._begun = True
 
     async def _next_frame(self) -> None:
         try:

@@ -41,7 +41,7 @@ class Refused(ClientError):
 
 
 class Problem(ClientError):
-    """An answer of 400 or above. `errors` names what is wrong with which field; `code` is stable."""
+    """An answer that is no success. `errors` names what is wrong with which field; `code` is stable."""
 
     def __init__(self, status: int, body: dict[str, Any], retry_after: float = 0) -> None:
         self.status = status

@@ -11,14 +11,13 @@ from uuid import uuid4
 import httpx
 
 from parlor.client.backoff import Backoff
-from parlor.client.errors import ClientError, Unreachable, problem_of
+from parlor.client.errors import ClientError, Problem, Unreachable, problem_of
 from parlor.client.session import OnTokens, Session, Tokens
 
 BASE = "/api/v1"
 KEY = "Idempotency-Key"
 TAKES_KEY = re.compile(r"/(parties(/[^/]+/invitations)?|chats|tasks(/batch)?|schedules)")
 REFRESH_TIMEOUT_S = 5.0  # three attempts fit into the server's grace of 20 s
-UNAUTHORIZED, BAD_REQUEST = 401, 400
 
 
 class Rest:
@@ -110,7 +109,7 @@ class Rest:
                     raise
                 await asyncio.sleep(self.backoff.pause(attempt, at_least=error.retry_after))
             else:
-                return answer.json() if answer.content else None
+                return _json(answer)
         raise AssertionError(self.backoff)
 
     @asynccontextmanager
@@ -123,7 +122,7 @@ class Rest:
         answer = await self._send(request, self._timeout_s, stream=True)
         try:
             yield answer
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise Unreachable(f"{request.url.path} broke off") from error
         finally:
             await answer.aclose()
@@ -153,10 +152,10 @@ class Rest:
             try:
                 async with asyncio.timeout(timeout_s):
                     answer = await self._http.send(request, stream=stream)
-                    if answer.status_code < BAD_REQUEST:
+                    if answer.is_success:
                         return answer
                     await answer.aread()
-            except (httpx.TransportError, TimeoutError) as error:
+            except (httpx.RequestError, TimeoutError) as error:
                 raise Unreachable(f"no answer to {request.method} {request.url.path}") from error
             problem = problem_of(answer)
             if token is None or refused is not None or problem.code != "invalid_token":
@@ -180,3 +179,10 @@ class Rest:
             repeatable=True,
             signed=False,
         )
+
+
+def _json(answer: httpx.Response) -> Any:
+    try:
+        return answer.json() if answer.content else None
+    except ValueError as error:
+        raise Problem(answer.status_code, {"code": "not_json"}) from error

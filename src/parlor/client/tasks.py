@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import math
-import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ from parlor.client.rest import Rest
 from parlor.client.sse import SILENCE_S, events
 
 ENDED = {"succeeded", "failed", "cancelled"}
-LONGEST_WAIT_S = 30  # what the server takes
+WAIT_S = 20  # how long the server holds one answer
 NO_CONTENT = 204
 
 
@@ -30,21 +28,17 @@ class Tasks:
 
     async def wait(self, task_id: str, timeout_s: float = 300) -> Any:
         """Give the task once it has ended, in whatever way. Raises TimeoutError; the task goes on then."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            seconds = max(0, min(LONGEST_WAIT_S, math.ceil(deadline - time.monotonic())))
-            try:
-                task = await self.rest.request(
-                    "GET", f"/tasks/{task_id}", query={"wait": seconds}, timeout_s=seconds + SILENCE_S
-                )
-            except ClientError as error:
-                if not error.temporary or time.monotonic() >= deadline:
-                    raise
-                continue
-            if task["status"] in ENDED:
-                return task
-            if time.monotonic() >= deadline:
-                raise TimeoutError(f"task {task_id} is {task['status']} after {timeout_s:g} s")
+        path, query = f"/tasks/{task_id}", {"wait": WAIT_S}
+        async with asyncio.timeout(timeout_s):
+            while True:
+                try:
+                    task = await self.rest.request("GET", path, query=query, timeout_s=WAIT_S + SILENCE_S)
+                except ClientError as error:
+                    if not error.temporary:
+                        raise
+                else:
+                    if task["status"] in ENDED:
+                        return task
 
     async def watch(self, task_id: str, *, seen: int = 0) -> AsyncGenerator[Any]:
         """Give the task as it is, then each newer state, until it has ended; nothing up to the version `seen`.

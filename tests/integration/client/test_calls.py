@@ -153,3 +153,11 @@ async def test_lists_are_read_to_their_end(server: Scripted, parlor: Parlor) -> 
         {"limit": "2", "cursor": "c1"},
         {"limit": "2", "cursor": "c2"},
     ]
+
+
+@pytest.mark.parametrize("status", [200, 302])
+async def test_a_page_of_somebody_else_s_is_no_answer(server: Scripted, parlor: Parlor, status: int) -> None:
+    server.on(ME, Reply(status, parts=(b"<html>",), headers={"location": "/elsewhere"}))
+    with pytest.raises(Problem) as raised:
+        await parlor.get("/users/me")
+    assert raised.value.code == ("not_json" if status == 200 else "http_302")

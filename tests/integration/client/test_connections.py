@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from parlor.client import Parlor, Realtime, Refused, SignedOut, realtime
+from parlor.client import Parlor, Realtime, Refused, SignedOut, Unreachable, realtime
 from tests.live import (
     CHAT,
     REFRESH,
@@ -233,8 +233,13 @@ async def test_closing_says_goodbye_and_leaves_nothing_behind(server: Scripted, 
     async with parlor.realtime() as live:
         chat = live.chat(CHAT)
         reader = asyncio.create_task(anext(chat, "over"))
-        await eventually(lambda: live._socket)
+        await eventually(lambda: live._connection.is_open)
     assert await soon(reader) == "over"
     await eventually(lambda: server.peers[0].closed_with == 1000)
     mine = {one for one in asyncio.all_tasks() - before if "parlor/client" in str(one.get_coro())}
     assert mine == set()
+
+
+async def test_what_was_not_opened_says_so(parlor: Parlor) -> None:
+    with pytest.raises(Unreachable, match="open it first"):
+        await soon(anext(parlor.realtime().chat(CHAT)))

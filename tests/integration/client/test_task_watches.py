@@ -17,14 +17,13 @@ async def test_waiting_goes_on_until_the_task_has_ended(server: Scripted, parlor
     away = [problem(503, "unavailable")] * 8
     server.on("GET /tasks/t1", Reply(json=answers[0]), *away, *(Reply(json=one) for one in answers[1:]))
     assert await parlor.tasks.wait("t1") == answers[2]
-    assert {one.query["wait"] for one in server.requests} == {"30"}
+    assert {one.query["wait"] for one in server.requests} == {"20"}
 
 
 async def test_waiting_ends_in_time(server: Scripted, parlor: Parlor) -> None:
     server.on("GET /tasks/t1", Reply(json={"id": "t1", "status": "queued"}))
-    with pytest.raises(TimeoutError, match="t1 is queued after 0 s"):
-        await parlor.tasks.wait("t1", timeout_s=0)
-    assert [one.query["wait"] for one in server.requests] == ["0"]
+    with pytest.raises(TimeoutError):
+        await parlor.tasks.wait("t1", timeout_s=0.05)
 
 
 def told(version: int, status: str = "running", text: str = "") -> bytes:
