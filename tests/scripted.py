@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import json
+import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -175,7 +176,7 @@ async def _answer(reply: Reply, send: Any) -> None:
 
 
 @asynccontextmanager
-async def a_scripted_server() -> AsyncIterator[Scripted]:
+async def a_scripted_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[Scripted]:
     """Serve on loopback; what a script asserts is raised here."""
     scripted, state = Scripted(), ServerState()
     config = uvicorn.Config(scripted, ws="websockets-sansio", lifespan="off", log_config=None)
@@ -183,9 +184,10 @@ async def a_scripted_server() -> AsyncIterator[Scripted]:
     protocol: Any = config.http_protocol_class
     # Not uvicorn's own server: it looks ten times a second whether it should end, and each test has a server.
     serving = await asyncio.get_running_loop().create_server(
-        lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+        lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0, ssl=tls
     )
-    scripted.base = f"http://127.0.0.1:{serving.sockets[0].getsockname()[1]}"
+    where = "http://127.0.0.1" if tls is None else "https://localhost"
+    scripted.base = f"{where}:{serving.sockets[0].getsockname()[1]}"
     try:
         yield scripted
     finally:

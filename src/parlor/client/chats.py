@@ -80,11 +80,10 @@ class LiveChat:
     async def __anext__(self) -> Frame:
         await self._begin()
         while True:
-            while self._due:
+            if self._due:
                 change = self._due.popleft()
-                if change["rev"] > self._rev:
-                    self._rev = change["rev"]
-                    return change
+                self._rev = change["rev"]
+                return change
             self._rev = max(self._rev, self._whole_to)
             if self._rev < self._missing_to:
                 await self._pull()
@@ -99,7 +98,6 @@ class LiveChat:
     def subscription(self) -> Frame:
         """Ask anew, on a new connection: what came by the last one and was not given yet comes again."""
         self._inbox.empty()
-        self._replay_to = UNKNOWN
         self.answered = False
         frame: Frame = {"type": "subscribe", "chat_id": self.chat_id}
         return frame if self.rev is None else {**frame, "since_rev": self.rev}
@@ -137,19 +135,22 @@ class LiveChat:
                 self._whole_to, self._replay_to = rev, UNKNOWN
             case {"type": "gap", "to_rev": last}:
                 self._missing_to = max(self._missing_to, last)
+            case {"rev": rev} if rev <= self._rev:
+                pass  # seen
             case {"rev": rev} if rev == self._rev + 1 or rev <= self._replay_to:
                 self._due.append(frame)
-            case {"rev": rev} if rev > self._rev:
+            case {"rev": rev}:
                 self._missing_to = rev - 1
                 self._inbox.put_back(frame)
             case _:
-                pass  # seen, or of a sort that is newer than this client
+                pass  # of a sort that is newer than this client
 
     async def _pull(self) -> None:
         """Read a page of what is missing."""
         page = await self._changes()
         last = self._missing_to if page["next_rev"] is None else min(page["next_rev"], self._missing_to)
-        self._due.extend(_as_change(message) for message in page["items"] if message["rev"] <= last)
+        missing = (one for one in page["items"] if self._rev < one["rev"] <= last)
+        self._due.extend(map(_as_change, missing))
         self._whole_to = last
 
     async def _changes(self) -> Any:

@@ -45,7 +45,11 @@ class Rest:
         self._api_key = api_key
         self._timeout_s = timeout_s
         verify = True if tls is None else tls
-        self._http = httpx.AsyncClient(base_url=self.base_url, timeout=timeout_s, verify=verify)
+        self._http = httpx.AsyncClient(
+            base_url=self.base_url,
+            timeout=None,  # noqa: S113 - each attempt has one, for all of it
+            verify=verify,
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -100,17 +104,17 @@ class Rest:
         request = self._request(method, path, json, query, headers)
         if repeatable is None:
             repeatable = method == "GET" or KEY in request.headers
-        for attempt in range(self.backoff.tries):
+        attempt = 0
+        while True:
             try:
-                answer = await self._send(request, timeout_s or self._timeout_s, signed=signed)
+                return _json(await self._send(request, timeout_s or self._timeout_s, signed=signed))
             except ClientError as error:
-                last = attempt + 1 == self.backoff.tries or error.retry_after > self.backoff.most_s
-                if last or not (repeatable and error.temporary):
+                attempt += 1
+                over = attempt >= self.backoff.tries or error.retry_after > self.backoff.most_s
+                if over or not (repeatable and error.temporary):
                     raise
-                await asyncio.sleep(self.backoff.pause(attempt, at_least=error.retry_after))
-            else:
-                return _json(answer)
-        raise AssertionError(self.backoff)
+                pause = self.backoff.pause(attempt - 1, at_least=error.retry_after)
+            await asyncio.sleep(pause)
 
     @asynccontextmanager
     async def stream(
@@ -118,7 +122,7 @@ class Rest:
     ) -> AsyncGenerator[httpx.Response]:
         """Read an answer while it comes; raises Unreachable where it breaks off, or is silent for so long."""
         request = self._request("GET", path, None, None, headers)
-        request.extensions["timeout"] = httpx.Timeout(self._timeout_s, read=silence_s).as_dict()
+        request.extensions["timeout"] = httpx.Timeout(None, read=silence_s).as_dict()
         answer = await self._send(request, self._timeout_s, stream=True)
         try:
             yield answer

@@ -1,15 +1,18 @@
 """What is said over a WebSocket, and how one is opened, kept and left."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from parlor.client import Parlor, Realtime, Refused, SignedOut, Unreachable, realtime
+from tests.certificates import a_certificate
 from tests.live import (
     CHAT,
     REFRESH,
     TICKETS,
+    a_parlor,
     caught_up,
     change,
     greets,
@@ -19,7 +22,7 @@ from tests.live import (
     says,
     subscribed,
 )
-from tests.scripted import HELLO, Peer, Reply, Script, Scripted, problem
+from tests.scripted import HELLO, Peer, Reply, Script, Scripted, a_scripted_server, problem
 from tests.waiting import all_of, eventually, soon
 
 
@@ -203,19 +206,6 @@ async def test_it_says_something_every_heartbeat_and_leaves_a_server_that_is_sil
     assert server.peers[0].closed_with == 1005  # without a goodbye
 
 
-async def test_a_server_that_answers_is_not_left(server: Scripted, live: Realtime) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.says({**HELLO, "heartbeat_s": 0.02})
-        for _ in range(5):
-            await peer.hears("ping")
-            await peer.says({"type": "pong"})
-        await peer.says({"type": "presence", "user_id": "u2", "online": True})
-
-    server.play(script)
-    assert (await soon(anext(live.signals)))["online"] is True
-    assert len(server.peers) == 1
-
-
 async def test_signals_that_nobody_reads_are_forgotten(
     server: Scripted, parlor: Parlor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,3 +233,14 @@ async def test_closing_says_goodbye_and_leaves_nothing_behind(server: Scripted, 
 async def test_what_was_not_opened_says_so(parlor: Parlor) -> None:
     with pytest.raises(Unreachable, match="open it first"):
         await soon(anext(parlor.realtime().chat(CHAT)))
+
+
+async def test_a_server_of_one_s_own_authority_is_trusted_where_that_is_asked_for(tmp_path: Path) -> None:
+    server_tls, client_tls = a_certificate(tmp_path, "localhost")
+    async with a_scripted_server(server_tls) as server:
+        server.play(says(subscribed(1), change(2)))
+        async with a_parlor(server.base, tls=client_tls) as parlor, parlor.realtime() as live:
+            assert await revs(live.chat(CHAT), 1) == [2]
+        async with a_parlor(server.base) as parlor:
+            with pytest.raises(Unreachable):
+                await parlor.get("/users/me")
