@@ -97,13 +97,12 @@ class Rest:
         query: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
-        repeatable: bool | None = None,
+        repeatable: bool = False,
         signed: bool = True,
     ) -> Any:
-        """Send, and give the answer's JSON, None where it has none; `repeatable` says that twice does no harm."""
+        """Send, and give the answer's JSON, None where it has none; `repeatable` says that once more does no harm."""
         request = self._request(method, path, json, query, headers)
-        if repeatable is None:
-            repeatable = method == "GET" or KEY in request.headers
+        repeatable = repeatable or method == "GET" or _takes_key(method, path)
         attempt = 0
         while True:
             try:
@@ -142,7 +141,7 @@ class Rest:
         """Write the request once: whenever it is sent again, under its key, it is the same to the byte."""
         given = {name: value for name, value in (query or {}).items() if value is not None}
         request = self._http.build_request(method, path, json=json, params=given, headers=headers)
-        if method == "POST" and TAKES_KEY.fullmatch(path):
+        if _takes_key(method, path):
             request.headers.setdefault(KEY, str(uuid4()))
         return request
 
@@ -183,6 +182,10 @@ class Rest:
             repeatable=True,
             signed=False,
         )
+
+
+def _takes_key(method: str, path: str) -> bool:
+    return method == "POST" and TAKES_KEY.fullmatch(path) is not None
 
 
 def _json(answer: httpx.Response) -> Any:

@@ -3,9 +3,11 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
 from typing import Any
+
+import httpx
 
 from parlor.client.errors import ClientError
 from parlor.client.rest import Rest
@@ -48,9 +50,7 @@ class Tasks:
         attempt, at_least = 0, 0.0
         while True:
             try:
-                async with self.rest.stream(
-                    f"/tasks/{task_id}/events", headers={"Last-Event-ID": str(seen)}, silence_s=SILENCE_S
-                ) as answer:
+                async with self._events(task_id, seen) as answer:
                     if answer.status_code == NO_CONTENT:
                         return
                     async with aclosing(events(answer)) as told:
@@ -66,3 +66,7 @@ class Tasks:
                 at_least = error.retry_after
             await asyncio.sleep(self.rest.backoff.pause(attempt, at_least=at_least))
             attempt, at_least = attempt + 1, 0.0
+
+    def _events(self, task_id: str, seen: int) -> AbstractAsyncContextManager[httpx.Response]:
+        headers = {"Last-Event-ID": str(seen)}
+        return self.rest.stream(f"/tasks/{task_id}/events", headers=headers, silence_s=SILENCE_S)
