@@ -150,8 +150,9 @@ class Identity:
         return [one for one in self.sessions(user) if one.ended_at is None]
 
     def history(self, user: User) -> list[tuple[Outcome, Method, object]]:
-        mine = (one for one in self.database.store.identity.logins if one.user_id == user.id)
-        return [(one.outcome, one.method, one.session_id) for one in mine]
+        """List what happened to the account beside its logins."""
+        lines = (line for line in self.lines(user) if line.outcome is not Outcome.SUCCESS)
+        return [(line.outcome, line.method, line.session_id) for line in lines]
 
     def mail_orders(self) -> list[dict[str, object]]:
         """List what was ordered, secret fields included."""
