@@ -218,6 +218,7 @@ async def test_an_export_holds_what_is_kept_and_no_secret(house: House) -> None:
         order = {"kind": "truth_or_dare", "payload": {}, "run_at": "2029-01-01T00:00:00Z"}
         for _ in range(5):
             await me.post("/tasks/batch", json={"tasks": [order] * 90})
+        made = (await me.post("/api-keys", json={"name": "mine", "scopes": ["tasks:create"]})).json()
         answer = await me.get("/users/me/export")
         assert answer.headers["content-disposition"] == 'attachment; filename="parlor-export.json"'
         held = answer.json()
@@ -225,10 +226,12 @@ async def test_an_export_holds_what_is_kept_and_no_secret(house: House) -> None:
         assert held["roles"] == ["user"]
         assert len(held["sessions"]) == 1
         assert held["schedules"] == []
-        assert [line["outcome"] for line in held["logins"]] == ["success"]
+        assert [line["outcome"] for line in held["logins"]] == ["api_key_created", "success"]
         listed = [task async for task in every_task(me)]
         assert len(listed) == 5 * 90
         assert held["tasks"] == listed
+        assert [key["id"] for key in held["api_keys"]] == [made["id"]]
+        assert made["key"] not in answer.text
         assert "hash" not in answer.text
 
 

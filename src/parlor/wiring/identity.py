@@ -103,6 +103,7 @@ def wire_accounts(parts: Assembly, database: Database) -> None:
         export.roles(database),
         export.sessions(database),
         export.logins(database),
+        export.api_keys(database),
         export.tasks(database),
         export.schedules(database),
     ]

@@ -113,7 +113,7 @@ class SqlKeyRing:
         return KnownKey(**{**row, "scopes": frozenset(row["scopes"])}) if row else None
 
 
-_KEY = json_object(
+KEY = json_object(
     same("id", "name", "prefix", "last_four", "scopes", "maker_id")
     | {name: moment(name) for name in ("created_at", "expires_at", "last_used_at")}
 )
@@ -188,7 +188,7 @@ def _page_of_keys(viewer: Actor, page: PageRequest) -> tuple[str, list[object]]:
         wheres.append(f"(created_at, id) < (${len(arguments) - 1}, ${len(arguments)})")
     arguments.append(page.limit)
     rows = f"api_keys where {' and '.join(wheres)}"
-    return paged(_KEY, "created_at", rows, f"${len(arguments)}::int"), arguments
+    return paged(KEY, "created_at", rows, f"${len(arguments)}::int"), arguments
 
 
 def _key(row: Record) -> ApiKey:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
+from parlor.adapters.sql.api_keys import KEY
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.history import LOGIN
 from parlor.adapters.sql.schedules import SCHEDULE
@@ -80,6 +81,11 @@ def sessions(database: Database) -> ListSection:
 def logins(database: Database) -> ListSection:
     """How the account was entered, or was not, as long as it is kept."""
     return ListSection("logins", database, LOGIN, "logins", at="at")
+
+
+def api_keys(database: Database) -> ListSection:
+    """The keys that the user made, without what their holders show."""
+    return ListSection("api_keys", database, KEY, "api_keys", owner="maker_id")
 
 
 def tasks(database: Database) -> ListSection:
