@@ -187,10 +187,14 @@ async def test_a_deleted_account_is_nobodys_at_once_and_its_tasks_end(house: Hou
         tasks = (await me.post("/tasks/batch", json={"tasks": [later] * 3})).json()["items"]
         cards = {"name": "c", "cron": "0 7 * * *", "kind": "truth_or_dare", "payload": {}}
         assert (await me.post("/schedules", json=cards)).status_code == 201
+        made = (await me.post("/api-keys", json={"name": "mine", "scopes": ["tasks:create"]})).json()
+        by_key = {"X-API-Key": made["key"]}
+        assert (await client.get("/tasks", headers=by_key)).status_code == 200
         wrong = await me.request("DELETE", "/users/me", json={"password": OTHER})
         assert (wrong.status_code, wrong.json()["code"]) == (403, "wrong_password")
         assert (await me.request("DELETE", "/users/me", json={"password": PASSWORD})).status_code == 204
         assert (await me.get("/users/me")).status_code == 401
+        assert (await client.get("/tasks", headers=by_key)).status_code == 401
         assert not await logs_in(client, address, PASSWORD)
         account = {"email": address, "password": PASSWORD}
         assert (await client.post("/auth/register", json=account)).status_code == 201
