@@ -11,6 +11,7 @@ class Event:
     """Something that became true with the transaction that published it.
 
     `name` is `<context>.<fact>`, `version` the version of its fields (a field is never given another meaning).
+    A field that would be called like one of these ends with an underscore, which does not travel: `name_`.
     """
 
     name: ClassVar[str]
@@ -27,7 +28,12 @@ Plain = str | int | bool | float | None
 
 def plain_fields(event: Event) -> dict[str, Plain]:
     """The event's own fields, in JSON's types: what a subscriber gets as the body."""
-    return {field.name: _plain(getattr(event, field.name)) for field in fields(event)}
+    return {told_as(field.name): _plain(getattr(event, field.name)) for field in fields(event)}
+
+
+def told_as(field: str) -> str:
+    """Answer what an event's field is called in what a subscriber gets."""
+    return field.removesuffix("_")
 
 
 def _plain(value: object) -> Plain:

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 import parlor.core
 from parlor.adapters.rabbitmq.cloud_events import CLOUD_EVENTS, SEQUENCE_DIGITS, SOURCE, event_type
-from parlor.core.shared.events import Event
+from parlor.core.shared.events import Event, told_as
 from parlor.entrypoints.asyncapi.schemas import Json, lifted, reference
 
 HEADERS = "EventHeaders"
@@ -43,8 +43,15 @@ def event_schemas() -> dict[str, Json]:
     """Write the schemas of the events' bodies, and of the headers that all of them have."""
     schemas = {HEADERS: _headers()}
     for kind, event in all_events().items():
-        schemas |= lifted(kind, TypeAdapter(event).json_schema(mode="serialization"))
+        schemas |= lifted(kind, _body(event))
     return schemas
+
+
+def _body(event: type[Event]) -> Json:
+    """Describe the fields, each as it travels."""
+    schema = TypeAdapter(event).json_schema(mode="serialization")
+    told = {told_as(name): field for name, field in schema.get("properties", {}).items()}
+    return schema | {"properties": told, "required": [told_as(name) for name in schema.get("required", [])]}
 
 
 def type_of(event: type[Event]) -> str:
