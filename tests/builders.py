@@ -9,9 +9,19 @@ from uuid import UUID
 from parlor.core.identity.api_keys import ApiKey, draw
 from parlor.core.identity.history import LoginEntry, Method, Outcome
 from parlor.core.identity.model import SESSION_LIFE, Client, Session, User
+from parlor.core.parties.model import Invitation, Membership, Party, Role, Visibility
 from parlor.core.shared.actor import Actor, ActorKind
 from parlor.core.shared.bus import Delivery
-from parlor.core.shared.ids import ScheduleId, SessionId, TaskId, UserId, uuid7
+from parlor.core.shared.ids import (
+    ChatId,
+    InvitationId,
+    PartyId,
+    ScheduleId,
+    SessionId,
+    TaskId,
+    UserId,
+    uuid7,
+)
 from parlor.core.shared.work import OnceKey
 from parlor.core.tasks.model import Attempt, DeadLetter, Order, Priority, Requester, Task
 from parlor.core.tasks.schedules import NewSchedule, Schedule
@@ -120,6 +130,46 @@ def a_new_schedule(**fields: Any) -> NewSchedule:
         "payload": {"text": "hello"},
     }
     return NewSchedule(**defaults | fields)
+
+
+def a_party(**fields: Any) -> Party:
+    defaults: dict[str, Any] = {
+        "id": PartyId(uuid7()),
+        "name": "Dragons",
+        "description": "",
+        "visibility": Visibility.PUBLIC,
+        "capacity": 8,
+        "owner_id": UserId(uuid7()),
+        "chat_id": ChatId(uuid7()),
+        "created_at": NOON,
+        "updated_at": NOON,
+    }
+    return Party(**defaults | fields)
+
+
+def a_membership(party: Party, **fields: Any) -> Membership:
+    defaults: dict[str, Any] = {"user_id": UserId(uuid7()), "role": Role.MEMBER, "joined_at": NOON}
+    return Membership(party.id, **defaults | fields)
+
+
+def an_owner(party: Party) -> Membership:
+    return a_membership(party, user_id=party.owner_id, role=Role.OWNER, joined_at=party.created_at)
+
+
+def an_invitation(party: Party, **fields: Any) -> Invitation:
+    defaults: dict[str, Any] = {
+        "id": InvitationId(uuid7()),
+        "inviter_id": party.owner_id,
+        "guest_id": UserId(uuid7()),
+        "created_at": NOON,
+        "expires_at": NOON + DAY,
+    }
+    return Invitation(party_id=party.id, **defaults | fields)
+
+
+def a_service(*scopes: str) -> Actor:
+    """Make a key's actor; its maker is a person, whom it does not act for."""
+    return Actor(ActorKind.API_KEY, id=uuid7(), user_id=UserId(uuid7()), permissions=frozenset(scopes))
 
 
 def an_attempt(**fields: Any) -> Attempt:

@@ -32,6 +32,7 @@ from parlor.core.identity.mailing import Mail, SendMailHandler
 from parlor.core.identity.ports import IdentityWork, UserChanges
 from parlor.core.identity.roles import OURS, Permissions, RoleWork
 from parlor.core.identity.tickets import TicketWork
+from parlor.core.parties.ports import PartyWork
 from parlor.core.shared.bus import Outboxes
 from parlor.core.shared.clock import Clock, system_clock
 from parlor.core.shared.farewell import Farewell
@@ -51,12 +52,13 @@ from parlor.wiring.bus import wire_bus
 from parlor.wiring.identity import wire_accounts, wire_identity, wire_users
 from parlor.wiring.mail import wire_mail
 from parlor.wiring.modes import Mode, Role
+from parlor.wiring.parties import wire_parties
 from parlor.wiring.servers import wire_cache_and_feed, wire_database
 
 THREADS = 32
 
 # Every context's view of the one unit of work.
-WORKS = (IdentityWork, RoleWork, TaskWork, ScheduleWork, TicketWork, ApiKeyWork, KeyedWork)
+WORKS = (IdentityWork, RoleWork, TaskWork, ScheduleWork, TicketWork, ApiKeyWork, KeyedWork, PartyWork)
 
 # Which contexts answer, in the same transaction, to another's facts: one line each.
 REACTIONS: Reactions = {
@@ -94,6 +96,7 @@ class Container(Assembly):
             self.add(UnitOfWork[work], lambda: SqlWork(database, changes, hints, REACTIONS))  # type: ignore[valid-type]  # Punq's key, not an annotation
         wire_accounts(self, database)
         self.add(Outboxes, SqlOutboxes(database))
+        wire_parties(self, database)
         self._wire_tasks(database, changes, hints, self._wire_kinds())
         wire_bus(self, self.settings, self.mode, self.role)
 

@@ -16,6 +16,7 @@ from parlor.core.identity.model import Client
 from parlor.core.identity.ports import Families
 from parlor.core.identity.roles import RoleWork
 from parlor.core.identity.tickets import TicketWork
+from parlor.core.parties.ports import PartyWork
 from parlor.core.shared.bus import Replay
 from parlor.core.shared.events import Event
 from parlor.core.shared.ids import DeadLetterId, TaskId, UserId
@@ -27,7 +28,7 @@ from tests.fakes.work import FakeDatabase
 from tests.sql import Sql
 
 
-class AnyWork(RoleWork, KeyedWork, ScheduleWork, TicketWork, Protocol):
+class AnyWork(PartyWork, RoleWork, KeyedWork, ScheduleWork, TicketWork, Protocol):
     """A transaction with every context's repositories."""
 
 

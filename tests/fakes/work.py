@@ -28,6 +28,14 @@ from tests.fakes.identity import (
     FakeTickets,
     FakeUsers,
     IdentityStore,
+from tests.fakes.identity import FakeHistory, FakeSessions, FakeTickets, FakeUsers, IdentityStore
+from tests.fakes.parties import (
+    FakeBans,
+    FakeInvitations,
+    FakeMemberships,
+    FakeParties,
+    FakePeople,
+    PartyStore,
 )
 from tests.fakes.roles import FakeRoles
 from tests.fakes.schedules import FakeOwners, FakeSchedules, ScheduleStore
@@ -55,6 +63,7 @@ class Store:
     api_keys: ApiKeyStore = field(default_factory=ApiKeyStore)
     tasks: TaskStore = field(default_factory=TaskStore)
     schedules: ScheduleStore = field(default_factory=ScheduleStore)
+    parties: PartyStore = field(default_factory=PartyStore)
     once: dict[tuple[str, str], Kept] = field(default_factory=dict)
     facts: list[Fact] = field(default_factory=list)
 
@@ -102,6 +111,11 @@ class FakeWork:
         self.letters = FakeDeadLetters(store.tasks, clock)
         self.schedules = FakeSchedules(store.schedules)
         self.owners = FakeOwners(store.identity)
+        self.parties = FakeParties(store.parties)
+        self.memberships = FakeMemberships(store.parties)
+        self.invitations = FakeInvitations(store.parties)
+        self.bans = FakeBans(store.parties)
+        self.people = FakePeople(store.identity)
         self.afterwards: list[Callable[[], Awaitable[None]]] = []
         self._clock = clock
         self._reactions = reactions

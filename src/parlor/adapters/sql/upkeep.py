@@ -7,6 +7,7 @@ from parlor.adapters.sql import api_keys, history, idempotency, mail_tokens, tic
 from parlor.adapters.sql.ends import told
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.held_back import set_free
+from parlor.adapters.sql.parties import FORGET_INVITATIONS
 from parlor.adapters.sql.tasks import NOBODY, UNLESS_WAITING
 from parlor.adapters.sql.work import Hints
 from parlor.core.tasks.ports import Reaped
@@ -91,6 +92,8 @@ delete from sessions where id = any(array(
      where {_OVER} and not exists (select from refresh_tokens t where t.session_id = s.id)
      order by coalesce(s.ended_at, s.expires_at) limit {BATCH} for update skip locked))"""
 
+OLD = (idempotency.FORGET, tickets.FORGET, FORGET_INVITATIONS)
+
 
 class SqlUpkeep:
     """Port `Upkeep`. Every method may run in many workers at once."""
@@ -133,6 +136,10 @@ class SqlUpkeep:
         """Delete a batch of the tokens of sessions that are over, and of those that have none left."""
         async with self._database.session() as session:
             deleted = [await session.execute(old, keep) for old in (_FORGET_REFRESH_TOKENS, _FORGET_SESSIONS)]
+        """Delete a batch of old tasks, of idempotency keys whose day is over, of unused tickets, of old invitations."""
+        async with self._database.session() as session:
+            deleted = [await session.execute(_FORGET, keep)]
+            deleted += [await session.execute(old) for old in OLD]
         return sum(map(_count, deleted))
 
     async def forget_letters(self, keep: timedelta) -> int:

@@ -18,6 +18,7 @@ from parlor.adapters.sql.identity import SqlSessions, SqlUsers
 from parlor.adapters.sql.letters import SqlDeadLetters
 from parlor.adapters.sql.mail_orders import TaskMailOrders
 from parlor.adapters.sql.mail_tokens import SqlMailTokens
+from parlor.adapters.sql.parties import SqlBans, SqlInvitations, SqlMemberships, SqlParties, SqlPeople
 from parlor.adapters.sql.roles import SqlRoles
 from parlor.adapters.sql.schedules import SqlOwners, SqlSchedules
 from parlor.adapters.sql.tasks import SqlTasks
@@ -80,6 +81,11 @@ class SqlWork:
         self.mail_orders = TaskMailOrders(self.tasks)
         self.schedules = SqlSchedules(self)
         self.owners = SqlOwners(self)
+        self.parties = SqlParties(self)
+        self.memberships = SqlMemberships(self)
+        self.invitations = SqlInvitations(self)
+        self.bans = SqlBans(self)
+        self.people = SqlPeople(self)
 
     async def session(self) -> PooledConnection:
         """Answer the connection, inside the transaction, with everything before it written."""

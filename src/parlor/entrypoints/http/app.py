@@ -20,10 +20,13 @@ from parlor.entrypoints.http.docs_pages import install_asyncapi, install_docs
 from parlor.entrypoints.http.errors import install_error_handlers
 from parlor.entrypoints.http.health import health_routes
 from parlor.entrypoints.http.identity import identity_routes
+from parlor.entrypoints.http.invitations import invitation_routes
 from parlor.entrypoints.http.logins import login_routes
 from parlor.entrypoints.http.middleware import Edge
 from parlor.entrypoints.http.oauth import key_set_routes, oauth_routes
 from parlor.entrypoints.http.openapi import install_openapi
+from parlor.entrypoints.http.parties import party_routes
+from parlor.entrypoints.http.party_members import party_member_routes
 from parlor.entrypoints.http.realtime import realtime_routes
 from parlor.entrypoints.http.registration import registration_routes
 from parlor.entrypoints.http.roles import role_routes
@@ -33,7 +36,9 @@ from parlor.entrypoints.http.task_events import task_event_routes
 from parlor.entrypoints.http.tasks import task_routes
 from parlor.entrypoints.http.users import user_routes
 
-DESCRIPTION = "Accounts with roles, and background tasks. Errors are RFC 9457 problems; times are UTC."
+DESCRIPTION = (
+    "Accounts with roles, parties, and background tasks. Errors are RFC 9457 problems; times are UTC."
+)
 
 
 def make_app(container: Container, *, owns_container: bool = True) -> FastAPI:
@@ -84,6 +89,9 @@ def _install(app: FastAPI, container: Container) -> None:
         task_event_routes,
         schedule_routes,
         dead_letter_routes,
+        party_routes,
+        party_member_routes,
+        invitation_routes,
         realtime_routes,
         role_routes,
         user_routes,  # behind everything about `/users/me`, which would read as an id

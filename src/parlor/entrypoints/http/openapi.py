@@ -32,7 +32,21 @@ Kinds = Iterable[type[ParlorError]]
 PUBLIC = "public"
 SIGNED_IN = "signed in"
 OWN = "own"
-WORDS = {PUBLIC: "anybody", SIGNED_IN: "anybody signed in", OWN: "the one whom it belongs to"}
+PARTY_VIEWER = "party:viewer"
+PARTY_MEMBER = "party:member"
+PARTY_OFFICER = "party:officer"
+PARTY_OWNER = "party:owner"
+GUEST = "guest"
+WORDS = {
+    PUBLIC: "anybody",
+    SIGNED_IN: "anybody signed in",
+    OWN: "the one whom it belongs to",
+    PARTY_VIEWER: "anybody signed in where the party is public, else its members; `parties:read` for any",
+    PARTY_MEMBER: "the party's members; `parties:write` for any",
+    PARTY_OFFICER: "the party's owner and officers; `parties:write` for any",
+    PARTY_OWNER: "the party's owner; `parties:write` for any",
+    GUEST: "the guest; `parties:write` for any",
+}
 
 ALWAYS: Kinds = (InternalError, DatabaseAway)
 CLOSED: Kinds = (Unauthenticated, InvalidToken, InvalidApiKey, AmbiguousCredentials, TooMany)

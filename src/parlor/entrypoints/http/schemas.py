@@ -19,6 +19,7 @@ from pydantic_core import PydanticCustomError
 from parlor.validation import OWN_WORDS
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL_IN_PROSE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 
 
@@ -41,6 +42,12 @@ def refused(code: str) -> PydanticCustomError:
 
 def _one_line(text: str) -> str:
     if _CONTROL.search(text):
+        raise refused("control_character")
+    return text
+
+
+def _prose(text: str) -> str:
+    if _CONTROL_IN_PROSE.search(text):
         raise refused("control_character")
     return text
 
@@ -77,6 +84,7 @@ _TIME_SCHEMA: dict[str, Any] = {"type": "string", "format": "date-time"}
 
 OneLine = Annotated[str, AfterValidator(_one_line)]
 Words = Annotated[str, AfterValidator(_one_line), AfterValidator(_visible)]
+Prose = Annotated[str, AfterValidator(_prose)]
 GivenTime = Annotated[datetime, BeforeValidator(_time), WithJsonSchema(_TIME_SCHEMA)]
 ShownTime = Annotated[datetime, PlainSerializer(write_time), WithJsonSchema(_TIME_SCHEMA)]
 SortedWords = Annotated[list[str], BeforeValidator(_sorted)]

@@ -20,6 +20,7 @@ from parlor.adapters.sql.tables.outboxes import (
     replay_outbox,
     task_outbox,
 )
+from parlor.adapters.sql.tables.parties import parties, party_bans, party_invitations, party_members
 from parlor.adapters.sql.tables.tasks import LIVE, RANK, REQUESTER, dead_letters, schedules, tasks
 
 __all__ = [
@@ -36,6 +37,10 @@ __all__ = [
     "mail_tokens",
     "metadata",
     "outbox_failed",
+    "parties",
+    "party_bans",
+    "party_invitations",
+    "party_members",
     "refresh_tokens",
     "replay_outbox",
     "roles",
