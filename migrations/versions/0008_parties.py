@@ -15,7 +15,7 @@ def upgrade() -> None:
         "parties",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("name_key", sa.Text(), nullable=False),
+        sa.Column("name_key", sa.Text(collation="C"), nullable=False),
         sa.Column("name_grams", sa.Text(), nullable=False),
         sa.Column("description", sa.Text(), nullable=False),
         sa.Column("visibility", sa.Text(), nullable=False),
@@ -49,7 +49,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_parties_name",
         "parties",
-        ["visibility", sa.literal_column('name_key collate "C"'), "id"],
+        ["visibility", "name_key", "id"],
         unique=False,
     )
     op.create_index(

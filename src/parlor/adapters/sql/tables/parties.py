@@ -1,15 +1,29 @@
 """Parties, who is in them, who is invited, and who is kept out."""
 
-from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, Table, Text, Uuid, text
+from sqlalchemy import (
+    DDL,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    Table,
+    Text,
+    Uuid,
+    event,
+    text,
+)
 
 from parlor.adapters.sql.tables.base import MOMENT, metadata
+
+event.listen(metadata, "before_create", DDL("create extension if not exists pg_trgm"))
 
 parties = Table(
     "parties",
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("name", Text, nullable=False),
-    Column("name_key", Text, nullable=False),
+    Column("name_key", Text(collation="C"), nullable=False),
     Column("name_grams", Text, nullable=False),
     Column("description", Text, nullable=False),
     Column("visibility", Text, nullable=False),
@@ -24,7 +38,7 @@ parties = Table(
     CheckConstraint("member_count between 0 and capacity", name="seats"),
     Index("ix_parties_new", "visibility", text("created_at desc"), text("id desc")),
     Index("ix_parties_members", "visibility", text("member_count desc"), text("id desc")),
-    Index("ix_parties_name", "visibility", text('name_key collate "C"'), "id"),
+    Index("ix_parties_name", "visibility", "name_key", "id"),
     Index(
         "ix_parties_grams",
         "name_grams",
