@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from parlor.adapters.rabbitmq.topology import QUEUES, Names
 from parlor.config import Settings
 from parlor.container import kinds_of
-from parlor.core.shared.events import Event
+from parlor.core.shared.events import Event, told_as
 from parlor.core.tasks.foreign import Producers
 from parlor.core.tasks.reasons import Reason
 from parlor.entrypoints.asyncapi.document import describe, published, written
@@ -151,7 +151,7 @@ def test_every_reason_is_in_it_and_on_the_page() -> None:
 
 def test_every_event_is_on_the_page_with_its_fields() -> None:
     rows = [
-        f"| `{event.name}` | {', '.join(f'`{field.name}`' for field in fields(event))} |\n"
+        f"| `{event.name}` | {', '.join(f'`{told_as(field.name)}`' for field in fields(event))} |\n"
         for event in all_events().values()
     ]
     assert [row for row in rows if row not in PRODUCERS] == []
