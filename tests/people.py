@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
@@ -25,12 +26,16 @@ class Person:
     headers: dict[str, str]
 
     async def ask(
-        self, method: str, path: str, *, key: str | None = None, tag: str | None = None, **given: object
+        self, method: str, path: str, *, key: str | None = None, tag: str | None = None, **given: Any
     ) -> httpx.Response:
         """Send a request, with an idempotency key or an entity tag where one is given."""
         more = {"Idempotency-Key": key, "If-Match": tag}
-        headers = self.headers | {name: value for name, value in more.items() if value is not None}
-        return await self.http.request(method, path, headers=headers, **given)  # type: ignore[arg-type]  # httpx's own options
+        headers = (
+            self.headers
+            | given.pop("headers", {})
+            | {name: value for name, value in more.items() if value is not None}
+        )
+        return await self.http.request(method, path, headers=headers, **given)
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ from tests.servers.session import shared_url
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+JSON = {"content-type": "application/json"}
 CROWD, SEATS = 200, 8
 STORM = 240
 INVARIANTS = {
@@ -109,6 +110,22 @@ async def test_whoever_joins_many_times_at_once_has_one_seat(crowd: list[Person]
     assert len({answer.text for answer in answers}) == 1
     listed = (await crowd[2].ask("GET", f"{place}/members")).json()["items"]
     assert [one["user_id"] for one in listed] == [str(crowd[0].id), str(crowd[1].id)]
+
+
+async def test_a_body_that_is_not_needed_is_read_all_the_same(crowd: list[Person]) -> None:
+    place = await found(crowd[0])
+    join = f"{place}/join"
+    for given, expected in (
+        ({"content": b"{", "headers": JSON}, (400, "invalid_json")),
+        ({"content": b"x", "headers": {"content-type": "text/plain"}}, (415, "unsupported_media_type")),
+        ({"json": {"user_id": "x"}}, (422, "invalid_request")),
+        ({"json": {"role": "owner"}}, (422, "invalid_request")),
+        ({"json": []}, (422, "invalid_request")),
+        ({"content": b"null", "headers": JSON}, (200, None)),
+        ({"json": {}}, (200, None)),
+        ({}, (200, None)),
+    ):
+        assert await said(crowd[1].ask("POST", join, **given)) == expected, given
 
 
 async def test_a_party_is_founded_once_under_one_key(crowd: list[Person]) -> None:

@@ -1,6 +1,6 @@
 """The ports of parties in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -172,3 +172,15 @@ class FakePeople:
     async def hold(self, user_id: UserId) -> bool:
         user = self._store.users.get(user_id)
         return user is not None and user.status is UserStatus.ACTIVE
+
+
+class FakeDoors:
+    """Port Doors: what has been committed."""
+
+    def __init__(self, parties: Callable[[], PartyStore]) -> None:
+        self._parties = parties
+
+    async def look(self, party_id: PartyId, user_id: UserId, at: datetime) -> tuple[Party, Standing] | None:
+        parties = FakeParties(self._parties())
+        party = await parties.find(party_id)
+        return None if party is None else (party, await parties.standing(party_id, user_id, at))

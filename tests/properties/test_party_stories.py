@@ -9,11 +9,14 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings, strategies as st
 
+from parlor.adapters.memory.turnstile import MemoryTurnstile
 from parlor.adapters.sql.engine import Database
+from parlor.adapters.sql.parties import SqlDoors
 from parlor.core.parties.bans import BanUser, LiftBan
 from parlor.core.parties.invitations import InviteGuest
 from parlor.core.parties.membership import ChangeRole, HandOver, JoinParty, KickMember, LeaveParty
 from parlor.core.parties.model import Changes, NewParty, Role
+from parlor.core.parties.ports import Doors
 from parlor.core.parties.use_cases import ChangeParty, FoundParty
 from parlor.core.shared.actor import Actor
 from parlor.core.shared.errors import ParlorError
@@ -21,6 +24,7 @@ from parlor.core.shared.ids import PartyId, UserId
 from tests.builders import a_user, an_actor
 from tests.contract.backends import AnyWork
 from tests.fakes.clock import FakeClock
+from tests.fakes.parties import FakeDoors
 from tests.fakes.work import FakeDatabase
 from tests.faults.score import rounds
 from tests.properties.party_book import STEPS, Book
@@ -48,6 +52,7 @@ class Play:
     """One party and the people around it, over any unit of work."""
 
     work: Open
+    doors: Doors
     clock: FakeClock = field(default_factory=FakeClock)
     actors: list[Actor] = field(default_factory=list)
     party_id: PartyId | None = None
@@ -110,15 +115,16 @@ class Play:
 
     async def _call(self, use_case: Callable[..., Callable[..., Awaitable[Any]]], *more: object) -> Any:
         self.clock.now += timedelta(seconds=1)
-        return await use_case(self.work, self.clock)(*more)
+        ports = (self.doors, MemoryTurnstile()) if use_case is JoinParty else ()
+        return await use_case(self.work, self.clock, *ports)(*more)
 
     def _user(self, number: int) -> UserId:
         return UserId(self.actors[number].user_id or self.actors[number].id)  # type: ignore[arg-type]  # people have one
 
 
-async def agree(work: Open, steps: Sequence[Step]) -> None:
+async def agree(work: Open, doors: Doors, steps: Sequence[Step]) -> None:
     """Play a story, and compare with the rules after each step."""
-    play, book = Play(work), Book(capacity=3)
+    play, book = Play(work, doors), Book(capacity=3)
     await play.open(capacity=3)
     for step in steps:
         assert await play.step(*step) == book.step(*step), step
@@ -128,7 +134,8 @@ async def agree(work: Open, steps: Sequence[Step]) -> None:
 @given(STORIES)
 @ANY
 def test_any_story_ends_as_the_rules_say(steps: Sequence[Step]) -> None:
-    asyncio.run(agree(FakeDatabase().work, steps))
+    database = FakeDatabase()
+    asyncio.run(agree(database.work, FakeDoors(lambda: database.store.parties), steps))
 
 
 def test_any_story_ends_so_in_the_database(database_url: str) -> None:
@@ -139,7 +146,7 @@ def test_any_story_ends_so_in_the_database(database_url: str) -> None:
         @given(STORIES)
         @FEW
         def play(steps: Sequence[Step]) -> None:
-            runner.run(agree(Sql(database).work, steps))
+            runner.run(agree(Sql(database).work, SqlDoors(database), steps))
 
         try:
             play()

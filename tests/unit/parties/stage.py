@@ -5,15 +5,18 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from parlor.adapters.memory.turnstile import MemoryTurnstile
 from parlor.core.identity.model import UserStatus
 from parlor.core.parties.invitations import AcceptInvitation, InviteGuest
+from parlor.core.parties.membership import JoinParty
 from parlor.core.parties.model import Invitation, NewParty, Party, Role, Visibility
+from parlor.core.parties.ports import Doors
 from parlor.core.parties.use_cases import FoundParty
 from parlor.core.shared.actor import Actor
 from parlor.core.shared.ids import InvitationId, PartyId, UserId
 from tests.builders import a_user, an_actor
 from tests.fakes.clock import FakeClock
-from tests.fakes.parties import PartyStore
+from tests.fakes.parties import FakeDoors, PartyStore
 from tests.fakes.work import FakeDatabase
 
 MINUTE = timedelta(minutes=1)
@@ -24,10 +27,13 @@ class Stage:
     """Parties in memory, and a clock that goes on by a minute with each step."""
 
     clock: FakeClock = field(default_factory=FakeClock)
+    turnstile: MemoryTurnstile = field(default_factory=MemoryTurnstile)
     database: FakeDatabase = field(init=False)
+    doors: Doors = field(init=False)
 
     def __post_init__(self) -> None:
         self.database = FakeDatabase(self.clock)
+        self.doors = FakeDoors(lambda: self.store)
 
     @property
     def store(self) -> PartyStore:
@@ -53,7 +59,8 @@ class Stage:
     ) -> Any:
         """Call a use case, a minute later."""
         self.clock.now += MINUTE
-        return await use_case(self.database.work, self.clock)(*given, **more)
+        ports = (self.doors, self.turnstile) if use_case is JoinParty else ()
+        return await use_case(self.database.work, self.clock, *ports)(*given, **more)
 
     async def found(self, owner: Actor, **fields: Any) -> PartyId:
         defaults: dict[str, Any] = {"name": "Dragons", "capacity": 8}

@@ -1,5 +1,10 @@
 """Seats: taken, left, freed, and who leads."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from unittest.mock import AsyncMock
+
 import pytest
 
 from parlor.core.identity.model import UserStatus
@@ -8,6 +13,7 @@ from parlor.core.parties.bans import BanUser
 from parlor.core.parties.membership import ChangeRole, HandOver, JoinParty, KickMember, LeaveParty
 from parlor.core.parties.model import (
     Banned,
+    Changes,
     InvitationStatus,
     Membership,
     NotAMember,
@@ -16,7 +22,10 @@ from parlor.core.parties.model import (
     Role,
     RoleNeeded,
     UnknownUser,
+    Visibility,
 )
+from parlor.core.parties.ports import Doors, Standing
+from parlor.core.parties.use_cases import ChangeParty, EndParty
 from parlor.core.shared.actor import Actor, PermissionMissing
 from parlor.core.shared.errors import NotFound
 from parlor.core.shared.ids import PartyId, UserId, uuid7
@@ -91,6 +100,24 @@ async def test_whoever_is_banned_is_told_so_before_that_it_is_full(
     await stage.act(BanUser, ada, party_id, user(bob))
     with pytest.raises(Banned):
         await stage.act(JoinParty, bob, party_id)
+
+
+async def test_what_counts_is_what_the_partys_lock_shows(stage: Stage, ada: Actor, bob: Actor) -> None:
+    """The look at the door may be older than the last seat, a ban, the closing, or the end of the party."""
+    party_id = await stage.found(ada)
+    seen = (replace(stage.party(party_id)), Standing())
+    stage.doors = AsyncMock(spec=Doors, look=AsyncMock(return_value=seen))
+    refusals: list[tuple[Callable[..., Any], tuple[object, ...], type[Exception]]] = [
+        (ChangeParty, (Changes(capacity=1),), PartyFull),
+        (BanUser, (user(bob),), Banned),
+        (ChangeParty, (Changes(visibility=Visibility.PRIVATE),), NotFound),
+        (EndParty, (), NotFound),
+    ]
+    for change, more, refusal in refusals:
+        await stage.act(change, ada, party_id, *more)
+        with pytest.raises(refusal):
+            await stage.act(JoinParty, bob, party_id)
+    assert stage.role(party_id, bob) is None
 
 
 async def test_only_who_may_write_any_party_seats_somebody_else(

@@ -9,6 +9,7 @@ from sqlalchemy import and_, bindparam, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_not
 
 from parlor.adapters.sql.driver import PooledConnection
+from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.naming import grams_of, key_of
 from parlor.adapters.sql.statements import Statement
 from parlor.adapters.sql.tables import parties, party_bans, party_invitations, party_members
@@ -52,6 +53,8 @@ select (select role from party_members where party_id = $1 and user_id = $2) as 
        exists (select from party_invitations
                 where party_id = $1 and guest_id = $2 and status = 'pending' and expires_at > $3) as invited,
        exists (select from party_bans where party_id = $1 and user_id = $2) as banned"""
+
+_LOOK = f"select p.*, s.* from parties p cross join lateral ({_STANDING}) s where p.id = $1"
 
 _SEAT = and_(
     party_members.c.party_id == bindparam("party_id"), party_members.c.user_id == bindparam("user_id")
@@ -157,8 +160,7 @@ class SqlParties:
         """Read all three in one statement."""
         row = await (await self._work.session()).fetchrow(_STANDING, party_id, user_id, at)
         assert row is not None, "a select without a table answers one row"
-        role = Role(row["role"]) if row["role"] else None
-        return Standing(role, invited=row["invited"], banned=row["banned"])
+        return _standing(row)
 
 
 class SqlMemberships:
@@ -268,6 +270,19 @@ class SqlPeople:
         return await (await self._work.session()).fetchval(_HOLD, user_id) is True
 
 
+class SqlDoors:
+    """Port `Doors`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def look(self, party_id: PartyId, user_id: UserId, at: datetime) -> tuple[Party, Standing] | None:
+        """Read both in one statement."""
+        async with self._database.session() as session:
+            row = await session.fetchrow(_LOOK, party_id, user_id, at)
+        return (_party(row), _standing(row)) if row else None
+
+
 def _columns(party: Party) -> dict[str, object]:
     key = key_of(party.name)
     return {name: getattr(party, name) for name in COLUMNS} | {"name_key": key, "name_grams": grams_of(key)}
@@ -280,6 +295,11 @@ def _seat(membership: Membership) -> dict[str, object]:
 def _party(row: Record) -> Party:
     values = {name: row[name] for name in COLUMNS}
     return Party(**values | {"visibility": Visibility(row["visibility"])})
+
+
+def _standing(row: Record) -> Standing:
+    role = Role(row["role"]) if row["role"] else None
+    return Standing(role, invited=row["invited"], banned=row["banned"])
 
 
 def _membership(row: Record) -> Membership:

@@ -108,13 +108,11 @@ async def standing_of(work: PartyWork, actor: Actor, party_id: PartyId, at: date
     return await work.parties.standing(party_id, actor.user_id, at)
 
 
-def must_see(actor: Actor, party: Party | None, standing: Standing) -> Party:
-    """Answer the party. Raises NotFound where there is none, or a private one of other people."""
-    if party is None or not (
-        party.visibility is Visibility.PUBLIC or standing.role or standing.invited or sees_any(actor)
-    ):
+def must_see(actor: Actor, party: Party, standing: Standing) -> None:
+    """Raise NotFound where it is a private party of other people."""
+    public = party.visibility is Visibility.PUBLIC
+    if not (public or standing.role or standing.invited or sees_any(actor)):
         raise NotFound
-    return party
 
 
 def must_be_welcome(standing: Standing) -> None:

@@ -20,7 +20,7 @@ from parlor.core.parties.events import (
     PartyEnded,
 )
 from parlor.core.parties.model import Farewell, Membership, NotAMember, Party, PartyOwner, Role, UnknownUser
-from parlor.core.parties.ports import PartyWork
+from parlor.core.parties.ports import Doors, PartyWork, Standing, Turnstile
 from parlor.core.shared.actor import Actor
 from parlor.core.shared.clock import Clock
 from parlor.core.shared.errors import NotFound
@@ -30,36 +30,44 @@ from parlor.core.shared.work import UnitOfWork
 
 @dataclass(frozen=True, slots=True)
 class JoinParty:
-    """Anybody takes a seat in a public party, a guest in a private one; whoever has one keeps it."""
+    """Anybody takes a seat in a public party, a guest in a private one; whoever has one keeps it.
+
+    Whom the door refuses anyway is told so without a transaction; what counts is what the party's lock shows.
+    """
 
     work: UnitOfWork[PartyWork]
     clock: Clock
+    doors: Doors
+    turnstile: Turnstile
 
     async def __call__(self, actor: Actor, party_id: PartyId, *, user_id: UserId | None = None) -> Membership:
         joiner = person_of(actor, user_id, "/user_id")
         now = self.clock()
-        async with self.work() as work:
-            # Whom the door refuses anyway does not wait in the line for the party's lock: it may be a long one.
-            await self._knock(work, actor, joiner, await work.parties.find(party_id), now)
-            if not await work.people.hold(joiner):
-                raise UnknownUser("/user_id")
-            party = await work.parties.get(party_id)
-            seated = await self._knock(work, actor, joiner, party, now)
-            return seated or await seat(work, party, joiner, now)
+        async with self.turnstile(party_id):
+            seen = await self.doors.look(party_id, joiner, now)
+            if seen is None:
+                raise NotFound
+            _knock(actor, *seen)
+            async with self.work() as work:
+                return await self._enter(work, actor, party_id, joiner, now)
 
-    async def _knock(
-        self, work: PartyWork, actor: Actor, joiner: UserId, party: Party | None, at: datetime
-    ) -> Membership | None:
-        """Answer the seat that is taken already. Raises NotFound, Banned, PartyFull."""
-        if party is None:
-            raise NotFound
-        standing = await work.parties.standing(party.id, joiner, at)
-        must_see(actor, party, standing)
-        if standing.role is not None:
-            return await work.memberships.find(party.id, joiner)
+    @staticmethod
+    async def _enter(
+        work: PartyWork, actor: Actor, party_id: PartyId, joiner: UserId, at: datetime
+    ) -> Membership:
+        if not await work.people.hold(joiner):
+            raise UnknownUser("/user_id")
+        party = await work.parties.get(party_id)
+        _knock(actor, party, await work.parties.standing(party_id, joiner, at))
+        return await work.memberships.find(party_id, joiner) or await seat(work, party, joiner, at)
+
+
+def _knock(actor: Actor, party: Party, standing: Standing) -> None:
+    """Raise NotFound, Banned or PartyFull for whom the party does not let in; members are in."""
+    must_see(actor, party, standing)
+    if standing.role is None:
         must_be_welcome(standing)
         party.must_have_room()
-        return None
 
 
 @dataclass(frozen=True, slots=True)

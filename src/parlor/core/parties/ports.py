@@ -1,6 +1,7 @@
 """What parties need from the world."""
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -126,6 +127,25 @@ class People(Protocol):
 
     async def hold(self, user_id: UserId) -> bool:
         """Whether the user is active, and stays so until the transaction ends. Held before any party is locked."""
+        ...
+
+
+class Doors(Protocol):
+    """What somebody finds who comes to a party: a look without a transaction, so that most need none."""
+
+    async def look(
+        self, party_id: PartyId, user_id: UserId, at: datetime
+    ) -> tuple[Party, Standing] | None: ...
+
+
+class Turnstile(Protocol):
+    """Lets in one after the other, in this process, who comes to the same party.
+
+    Whoever waits for the party's lock would otherwise do so with a connection, until nobody else has one.
+    """
+
+    def __call__(self, party_id: PartyId) -> AbstractAsyncContextManager[None]:
+        """Wait for up to 5 s. Raises Busy."""
         ...
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import (
 
 from parlor.adapters.sql.tables.base import MOMENT, metadata
 
-event.listen(metadata, "before_create", DDL("create extension if not exists pg_trgm"))
+event.listen(metadata, "before_create", DDL("create extension if not exists pg_trgm"))  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 
 parties = Table(
     "parties",
