@@ -123,7 +123,7 @@ class MemberPage(Shown):
 
 
 class Invitation(Shown):
-    """An invitation; one that was not answered by `expires_at` is `expired`."""
+    """An invitation, good for seven days; one that was not answered by `expires_at` is `expired`."""
 
     id: UUID
     party_id: UUID
