@@ -10,7 +10,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.execute("create extension if not exists pg_trgm")  # a trusted one: the database's owner may
     op.create_table(
         "parties",
         sa.Column("id", sa.Uuid(), nullable=False),

@@ -1,7 +1,6 @@
 """Parties, who is in them, who is invited, and who is kept out."""
 
 from sqlalchemy import (
-    DDL,
     CheckConstraint,
     Column,
     ForeignKey,
@@ -10,13 +9,10 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
-    event,
     text,
 )
 
 from parlor.adapters.sql.tables.base import MOMENT, metadata
-
-event.listen(metadata, "before_create", DDL("create extension if not exists pg_trgm"))  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 
 parties = Table(
     "parties",
