@@ -94,7 +94,7 @@ async def test_eight_seats_take_seven_of_two_hundred_who_come_at_once(
     fleet: Fleet, crowd: list[Person]
 ) -> None:
     """The founder has the first one. On every try, at two processes."""
-    for _ in range(rounds(2)):
+    for _ in range(rounds(10)):
         place = await found(crowd[0])
         answers = await asyncio.gather(*(said(one.ask("POST", f"{place}/join")) for one in crowd[1:]))
         assert Counter(answers) == {(200, None): SEATS - 1, (409, "party_full"): CROWD - SEATS}
@@ -296,7 +296,7 @@ async def test_lists_go_on_where_the_cursor_says(crowd: list[Person]) -> None:
 async def test_a_storm_of_everything_at_once_breaks_no_rule(fleet: Fleet, crowd: list[Person]) -> None:
     """Joins, leaves, kicks, bans, answers and hand-overs in every order: no 5xx, and the books are right."""
     chance = random.Random(7)
-    for _ in range(rounds(1)):
+    for _ in range(rounds(10)):
         guests = chance.sample(crowd, 12)
         places = [await found(owner, capacity=5) for owner in guests[:2]]
         offers = [await invited(guests[0], places[0], one) for one in guests[6:]]

@@ -181,6 +181,18 @@ async def test_the_best_of_many_that_are_alike_are_paged_without_a_hole(
     assert await names(shown, "dargon", limit=3) == await names(shown, "dargon")
 
 
+async def test_a_thousand_candidates_are_reached_whoever_looks(sql: Sql, shown: SqlPartyViews) -> None:
+    """Also where all of them are one's own."""
+    await founded(sql, *(f"Dragon {number}" for number in range(120)), owner_id=BOB.user_id)
+    await founded(
+        sql, *(f"Dragon {number}" for number in range(120)), owner_id=BOB.user_id, visibility=PRIVATE
+    )
+    assert len(await names(shown, "dragon", mine=BOB.user_id)) == 240
+    assert len(await names(shown, "dragon", viewer=an_actor(READ))) == 240
+    for viewer in (BOB, an_actor(READ)):
+        assert len(await names(shown, "dr", viewer=viewer, sort=Sort.NEW)) == (220 if viewer is BOB else 240)
+
+
 async def test_a_search_that_takes_too_long_says_so(
     sql: Sql, shown: SqlPartyViews, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,10 +231,18 @@ async def fill(sql: Sql) -> UserId:
 
 
 async def test_no_search_reads_the_table_from_end_to_end_or_walks_the_names(
-    sql: Sql, database: Database
+    sql: Sql, database: Database, shown: SqlPartyViews
 ) -> None:
-    """Among a hundred thousand, for a member and for who sees everything, each stands on the index meant for it."""
+    """Among a hundred thousand, for a member and for who sees everything, each stands on the index meant for it.
+
+    And among the thousands that are more or less alike, the exact name is not lost.
+    """
     member = await fill(sql)
+    await founded(sql, "Dragon")
+    for viewer in (BOB, an_actor(READ)):
+        page = await shown.search(viewer, PartySearch("dragon"), PageRequest(2))
+        assert [one["name"].split()[0].lower() for one in json.loads(page.items)] == ["dragon", "dragon"]
+        assert json.loads(page.items)[0]["name"] == "Dragon"
     alike = {"ix_parties_grams", "ix_parties_name"}
     meant = [
         (PartySearch("dargon"), alike),
@@ -235,8 +255,8 @@ async def test_no_search_reads_the_table_from_end_to_end_or_walks_the_names(
         (PartySearch("dragon", mine=member), set[str]()),
         (PartySearch(mine=member), set[str]()),
     ]
-    for (search, indexes), viewer, later in product(meant, (member, None), (False, True)):
-        plan = await planned(database, search, viewer, later=later)
+    for (search, indexes), looks, later in product(meant, (member, None), (False, True)):
+        plan = await planned(database, search, looks, later=later)
         assert "Seq Scan on parties" not in plan, plan
         assert set(re.findall(r"ix_parties_\w+", plan)) == indexes, plan
         if search.q and indexes:  # names are a range there, never a way through the whole index

@@ -21,9 +21,9 @@ _PREPARE = """
 begin read only; set local statement_timeout = 500; set local enable_seqscan = off;
 set local pg_trgm.word_similarity_threshold = {0}"""
 
+CANDIDATES = 1000
 PREFIXED = 100
 OWN = 100
-LIKE = 800
 SHORTEST = 3
 NAME = "p.name_key"
 PLACES = {
@@ -52,6 +52,7 @@ class Arm:
 
     rows: str
     wheres: Sequence[str]
+    own: bool = False
 
     def select(self, columns: str, *more: str) -> str:
         """Write it with more conditions."""
@@ -94,18 +95,18 @@ def _arms(statement: Statement, search: PartySearch, *, everything: bool, viewer
     kinds = [search.visibility] if search.visibility else list(Visibility)
     if search.mine is not None:
         named = [f"p.visibility = '{search.visibility}'"] if search.visibility else []
-        return [Arm(_seats_of(statement, search.mine), [*named, *room])]
+        return [Arm(_seats_of(statement, search.mine), [*named, *room], own=True)]
     arms = [
         Arm("parties p", [f"p.visibility = '{kind}'", *room])
         for kind in kinds
         if everything or kind is Visibility.PUBLIC
     ]
-    if not everything and Visibility.PRIVATE in kinds and viewer is not None:
-        arms.append(Arm(_seats_of(statement, viewer), ["p.visibility = 'private'", *room]))
+    if not everything and Visibility.PRIVATE in kinds:
+        arms.append(Arm(_seats_of(statement, viewer), ["p.visibility = 'private'", *room], own=True))
     return arms
 
 
-def _seats_of(statement: Statement, user_id: UserId) -> str:
+def _seats_of(statement: Statement, user_id: UserId | None) -> str:
     """Look each of somebody's parties up: `offset 0` keeps the planner from reading all the others beside them."""
     return f"""(select party_id from party_members where user_id = {statement.bind(user_id)}) m
         cross join lateral (select * from parties where id = m.party_id offset 0) p"""
@@ -123,17 +124,26 @@ def _in_order(statement: Statement, order: Sort, key: str, page: PageRequest, ar
 def _ranked(statement: Statement, key: str, arms: Sequence[Arm]) -> str:
     """Collect candidates: names that begin so, and names that are like it. Filters apply inside."""
     begins = _beginning_with(statement, key)
-    found: list[str] = []
+    alike = _like(statement, key) if _has_trigrams(key) else None
+    selects: list[str] = []
     for arm in arms:
-        if arm.rows == "parties p":
-            found.append(f"({arm.select('p.*', begins)} order by {NAME}, p.id limit {PREFIXED})")
-            if _has_trigrams(key):
-                found.append(f"({_hidden(arm).select('p.*', _like(statement, key))} limit {LIKE})")
-        else:
-            alike = f"({begins} or {_like(statement, key)})" if _has_trigrams(key) else begins
-            found.append(f"({arm.select('p.*', alike)} limit {OWN})")
-    union = " union ".join(found)
-    return f"select p.*, {_score(statement, key)} as score from ({union}) p limit {PREFIXED + OWN + LIKE}"
+        begun, like = _shares(arms, arm)
+        if arm.own:
+            selects.append(f"({arm.select('p.*', f'({begins} or {alike or False})')} limit {like})")
+            continue
+        most = begun if alike else begun + like
+        selects.append(f"({arm.select('p.*', begins)} order by {NAME}, p.id limit {most})")
+        if alike:
+            selects.append(f"({_hidden(arm).select('p.*', alike)} limit {like})")
+    return f"select p.*, {_score(statement, key)} as score from ({' union '.join(selects)}) p"
+
+
+def _shares(arms: Sequence[Arm], arm: Arm) -> tuple[int, int]:
+    """Divide the candidates, so that none has to be left out again: how many that begin so, how many that are like."""
+    others = sum(not one.own for one in arms)
+    if arm.own:
+        return 0, OWN if others else CANDIDATES
+    return PREFIXED, (CANDIDATES - OWN * (len(arms) - others)) // others - PREFIXED
 
 
 def _hidden(arm: Arm) -> Arm:
