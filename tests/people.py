@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 
+from parlor.adapters.security.signing import SigningKey
 from parlor.adapters.security.tokens import JwtAccessTokens
 from parlor.adapters.sql.engine import Database
 from parlor.core.shared.clock import system_clock
@@ -44,7 +45,7 @@ async def people(
 ) -> AsyncIterator[list[Person]]:
     """Sign people in, in turn at each API process of the fleet."""
     tokens = JwtAccessTokens(
-        (fleet.environment["SECURITY_SECRET_KEY"],),
+        [SigningKey.shared(fleet.environment["SECURITY_SECRET_KEY"])],
         issuer=AUDIENCE,
         audience=AUDIENCE,
         clock=system_clock,

@@ -28,7 +28,7 @@ from tests.fakes.identity import (
     FakeTickets,
     FakeUsers,
     IdentityStore,
-from tests.fakes.identity import FakeHistory, FakeSessions, FakeTickets, FakeUsers, IdentityStore
+)
 from tests.fakes.parties import (
     FakeBans,
     FakeInvitations,

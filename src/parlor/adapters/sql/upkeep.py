@@ -92,8 +92,6 @@ delete from sessions where id = any(array(
      where {_OVER} and not exists (select from refresh_tokens t where t.session_id = s.id)
      order by coalesce(s.ended_at, s.expires_at) limit {BATCH} for update skip locked))"""
 
-OLD = (idempotency.FORGET, tickets.FORGET, FORGET_INVITATIONS)
-
 
 class SqlUpkeep:
     """Port `Upkeep`. Every method may run in many workers at once."""
@@ -126,7 +124,13 @@ class SqlUpkeep:
 
     async def forget_ended(self, keep: timedelta) -> int:
         """Delete a batch of old tasks, and of other rows whose time is over: each table says when."""
-        others = (idempotency.FORGET, tickets.FORGET, mail_tokens.FORGET, api_keys.FORGET)
+        others = (
+            idempotency.FORGET,
+            tickets.FORGET,
+            mail_tokens.FORGET,
+            api_keys.FORGET,
+            FORGET_INVITATIONS,
+        )
         async with self._database.session() as session:
             deleted = [await session.execute(_FORGET, keep)]
             deleted += [await session.execute(old) for old in others]
@@ -136,10 +140,6 @@ class SqlUpkeep:
         """Delete a batch of the tokens of sessions that are over, and of those that have none left."""
         async with self._database.session() as session:
             deleted = [await session.execute(old, keep) for old in (_FORGET_REFRESH_TOKENS, _FORGET_SESSIONS)]
-        """Delete a batch of old tasks, of idempotency keys whose day is over, of unused tickets, of old invitations."""
-        async with self._database.session() as session:
-            deleted = [await session.execute(_FORGET, keep)]
-            deleted += [await session.execute(old) for old in OLD]
         return sum(map(_count, deleted))
 
     async def forget_letters(self, keep: timedelta) -> int:

@@ -110,8 +110,7 @@ def _direct(endpoint: Callable[..., Awaitable[Response]], binding: Binding, rout
         if entrance is not None:
             await entrance(call, scope)
         if binding.body is not None:
-            sent = await _value(call, receive, reader)
-            sent = await _json(call, receive, needed=binding.body.needed)
+            sent = await _value(call, receive, reader, needed=binding.body.needed)
         else:
             sent = None
             await _pass_over(call, receive)
@@ -172,12 +171,7 @@ async def _pass_over(call: Call, receive: Receive) -> None:
         await read_body(receive)
 
 
-async def _value(call: Call, receive: Receive, reader: BodyReader) -> Any:
-    call.raw_body = await read_body(receive)
-    return reader.read(call, call.raw_body)
-async def _json(call: Call, receive: Receive, *, needed: bool = True) -> Any:
+async def _value(call: Call, receive: Receive, reader: BodyReader, *, needed: bool = True) -> Any:
     """Read the body; nothing at all is None where none is needed, as `null` is."""
     call.raw_body = await read_body(receive)
-    if call.raw_body:
-        must_be_json(call)
-    return read_json(call.raw_body) if call.raw_body or needed else None
+    return reader.read(call, call.raw_body) if call.raw_body or needed else None
