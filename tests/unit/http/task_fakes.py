@@ -5,16 +5,17 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from parlor.core.shared.actor import Actor
 from parlor.core.shared.errors import NotFound
-from parlor.core.shared.ids import TaskId, uuid7
+from parlor.core.shared.ids import TaskId
 from parlor.core.shared.paging import Page, PageRequest
 from parlor.core.tasks.model import Order, Requester, Task, TaskStatus
 from parlor.core.tasks.use_cases import Enqueued
 from tests.fakes.container import WHEN
 
-TASK_ID = TaskId(uuid7())
+TASK_ID = TaskId(UUID("01900000-0000-7000-8000-00000000007a"))
 VIEW = b'{"id": "x", "result": {"version": 9}, "version" : 4}'
 ORDER = {"kind": "truth_or_dare", "payload": {"mode": "truth"}}
 
