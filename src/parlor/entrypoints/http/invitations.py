@@ -70,7 +70,9 @@ def invitation_routes(container: Container) -> APIRouter:
         openapi_extra=INVITE_EXTRA,
         responses={200: {"model": Invitation, "description": "The pending one that the guest has."}},
     )
-    async def invite(party_id: UUID, body: SomeUser, request: Request, actor: CurrentActor) -> Response:
+    async def invite_to_party(
+        party_id: UUID, body: SomeUser, request: Request, actor: CurrentActor
+    ) -> Response:
         """Invite somebody; whoever has a pending invitation keeps that one."""
         once = once_key(request, actor)
         sent = await invite_guest(actor, PartyId(party_id), UserId(body.user_id), once=once)
@@ -97,7 +99,7 @@ def invitation_routes(container: Container) -> APIRouter:
         response_model=Member,
         openapi_extra=needs(GUEST, *ANSWERED, PartyFull),
     )
-    async def accept(invitation_id: UUID, actor: CurrentActor) -> Response:
+    async def accept_an_invitation(invitation_id: UUID, actor: CurrentActor) -> Response:
         """Take the seat that one was offered."""
         seat = await accept_invitation(actor, InvitationId(invitation_id))
         return Response(await parties.member(seat.party_id, seat.user_id), media_type=JSON)
@@ -105,7 +107,7 @@ def invitation_routes(container: Container) -> APIRouter:
     @routes.post(
         "/invitations/{invitation_id}/decline", status_code=204, openapi_extra=needs(GUEST, *ANSWERED)
     )
-    async def decline(invitation_id: UUID, actor: CurrentActor) -> Response:
+    async def decline_an_invitation(invitation_id: UUID, actor: CurrentActor) -> Response:
         """Say no, thank you."""
         await decline_invitation(actor, InvitationId(invitation_id))
         return Response(status_code=204)
@@ -115,7 +117,7 @@ def invitation_routes(container: Container) -> APIRouter:
         status_code=204,
         openapi_extra=needs(PARTY_OFFICER, PermissionMissing, RoleNeeded, InvitationEnded),
     )
-    async def take_back(invitation_id: UUID, actor: CurrentActor) -> Response:
+    async def take_invitation_back(invitation_id: UUID, actor: CurrentActor) -> Response:
         """Take an invitation back; whoever sent it may, too."""
         await revoke_invitation(actor, InvitationId(invitation_id))
         return Response(status_code=204)

@@ -82,7 +82,7 @@ def party_routes(container: Container) -> APIRouter:
         return own.answer(await views.search(actor, search, own.request(limit, cursor)))
 
     @routes.post("/parties", status_code=CREATED, response_model=Party, openapi_extra=FOUND_EXTRA)
-    async def found(body: PartyBody, request: Request, actor: CurrentActor) -> Response:
+    async def found_a_party(body: PartyBody, request: Request, actor: CurrentActor) -> Response:
         """Found a party: the founder is its owner and first member, and its chat exists at once."""
         owner = None if body.owner_id is None else UserId(body.owner_id)
         made = await found_party(actor, body.new(), owner_id=owner, once=once_key(request, actor))
@@ -113,7 +113,7 @@ def party_routes(container: Container) -> APIRouter:
         return shown(changed, headers={"ETag": etag(changed.version)})
 
     @routes.delete("/parties/{party_id}", status_code=204, openapi_extra=END_EXTRA)
-    async def end(party_id: UUID, request: Request, actor: CurrentActor) -> Response:
+    async def end_a_party(party_id: UUID, request: Request, actor: CurrentActor) -> Response:
         """Delete a party; `parties:manage` deletes any."""
         await end_party(actor, PartyId(party_id), expected=expected_by(request))
         return Response(status_code=204)

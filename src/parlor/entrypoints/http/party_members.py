@@ -69,19 +69,19 @@ def _add_seats(routes: APIRouter, container: Container, views: PartyViews) -> No
     cursors = Cursors("members", container.settings.secrets)
 
     @routes.post("/parties/{party_id}/join", response_model=Member, openapi_extra=JOIN_EXTRA)
-    async def join(party_id: UUID, actor: CurrentActor, body: WhoseSeat | None = None) -> Response:
+    async def join_a_party(party_id: UUID, actor: CurrentActor, body: WhoseSeat | None = None) -> Response:
         """Take a seat, by a pending invitation too; to join twice is to be a member once."""
         seat = await join_party(actor, PartyId(party_id), user_id=user_of(body))
         return Response(await views.member(seat.party_id, seat.user_id), media_type=JSON)
 
     @routes.post("/parties/{party_id}/leave", status_code=204, openapi_extra=LEAVE_EXTRA)
-    async def leave(party_id: UUID, actor: CurrentActor, body: WhoseSeat | None = None) -> Response:
+    async def leave_a_party(party_id: UUID, actor: CurrentActor, body: WhoseSeat | None = None) -> Response:
         """Give the seat back; an owner's party goes to the next member, and ends with the last one."""
         await leave_party(actor, PartyId(party_id), user_id=user_of(body))
         return Response(status_code=204)
 
     @routes.get("/parties/{party_id}/members", response_model=MemberPage, openapi_extra=LIST_EXTRA)
-    async def list_members(
+    async def list_party_members(
         party_id: UUID, actor: CurrentActor, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
     ) -> Response:
         """List the members, the longest-serving first."""
@@ -90,7 +90,7 @@ def _add_seats(routes: APIRouter, container: Container, views: PartyViews) -> No
         return cursors.answer(page)
 
     @routes.delete("/parties/{party_id}/members/{user_id}", status_code=204, openapi_extra=KICK_EXTRA)
-    async def kick(party_id: UUID, user_id: UUID, actor: CurrentActor) -> Response:
+    async def kick_from_party(party_id: UUID, user_id: UUID, actor: CurrentActor) -> Response:
         """Free somebody else's seat; officers free those of plain members."""
         await kick_member(actor, PartyId(party_id), UserId(user_id))
         return Response(status_code=204)
@@ -101,7 +101,9 @@ def _add_roles(routes: APIRouter, container: Container, views: PartyViews) -> No
     hand_over = container.command(HandOver)
 
     @routes.patch("/parties/{party_id}/members/{user_id}", response_model=Member, openapi_extra=ROLE_EXTRA)
-    async def change_member(party_id: UUID, user_id: UUID, body: RoleChange, actor: CurrentActor) -> Response:
+    async def change_party_member(
+        party_id: UUID, user_id: UUID, body: RoleChange, actor: CurrentActor
+    ) -> Response:
         """Make a member an officer, or an officer a member."""
         await change_role(actor, PartyId(party_id), UserId(user_id), Role(body.role))
         return Response(await views.member(PartyId(party_id), UserId(user_id)), media_type=JSON)
@@ -118,13 +120,13 @@ def _add_bans(routes: APIRouter, container: Container) -> None:
     lift_ban = container.command(LiftBan)
 
     @routes.put("/parties/{party_id}/bans/{user_id}", status_code=204, openapi_extra=KICK_EXTRA)
-    async def ban(party_id: UUID, user_id: UUID, actor: CurrentActor) -> Response:
+    async def ban_from_party(party_id: UUID, user_id: UUID, actor: CurrentActor) -> Response:
         """Keep somebody out; seat and pending invitation are gone at once."""
         await ban_user(actor, PartyId(party_id), UserId(user_id))
         return Response(status_code=204)
 
     @routes.delete("/parties/{party_id}/bans/{user_id}", status_code=204, openapi_extra=LIFT_EXTRA)
-    async def lift(party_id: UUID, user_id: UUID, actor: CurrentActor) -> Response:
+    async def lift_party_ban(party_id: UUID, user_id: UUID, actor: CurrentActor) -> Response:
         """Let somebody come again."""
         await lift_ban(actor, PartyId(party_id), UserId(user_id))
         return Response(status_code=204)
