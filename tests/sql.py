@@ -8,6 +8,7 @@ from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.runs import SqlRuns
 from parlor.adapters.sql.upkeep import SqlUpkeep
 from parlor.adapters.sql.work import Reactions, SqlWork
+from parlor.core.chats.changes import Change
 from parlor.core.shared.ids import ApiKeyId, TaskId, UserId
 from parlor.core.tasks.model import Task
 
@@ -22,6 +23,7 @@ class Hints:
     replays: int = 0
     queues: set[str] = field(default_factory=set)
     facts: int = 0
+    changes: list[Change] = field(default_factory=list)
 
     def tasks_due(self, *queues: str) -> None:
         self.tasks += 1
@@ -32,6 +34,9 @@ class Hints:
 
     def facts_due(self) -> None:
         self.facts += 1
+
+    async def chats_changed(self, changes: Sequence[Change]) -> None:
+        self.changes += changes
 
 
 @dataclass(slots=True)

@@ -115,6 +115,7 @@ class Settings(BaseSettings):
     task_keep_days: int = Field(30, alias="PARLOR_TASK_KEEP_DAYS", ge=1)
     dead_letter_keep_days: int = Field(90, alias="PARLOR_DEAD_LETTER_KEEP_DAYS", ge=1)
     login_keep_days: int = Field(180, alias="PARLOR_LOGIN_KEEP_DAYS", ge=30)
+    publish_messages: bool = Field(False, alias="PARLOR_PUBLISH_MESSAGES")
     http_allow: Words = Field((), alias="PARLOR_HTTP_ALLOW")
     generator_url: OptionalText = Field(None, alias="PARLOR_GENERATOR_URL")
     trust_producers: bool = Field(False, alias="PARLOR_TRUST_PRODUCERS")

@@ -22,6 +22,8 @@ from parlor.adapters.sql.views import SqlTaskViews
 from parlor.adapters.sql.work import Reactions, SqlWork
 from parlor.adapters.threads import DaemonThreads
 from parlor.config import BadSettings, Settings
+from parlor.core.chats.members import LeaveAllGroups
+from parlor.core.chats.ports import ChatWork
 from parlor.core.games.deck import DECK
 from parlor.core.games.handlers import TruthOrDareHandler
 from parlor.core.games.ports import CardGenerator
@@ -49,6 +51,7 @@ from parlor.core.tasks.waiting import Ends, FeedEnds
 from parlor.core.tasks.watching import FeedMoves, Moves, TaskSights
 from parlor.wiring.assembly import Assembly
 from parlor.wiring.bus import wire_bus
+from parlor.wiring.chats import chat_reactions, wire_chats
 from parlor.wiring.identity import wire_accounts, wire_identity, wire_users
 from parlor.wiring.mail import wire_mail
 from parlor.wiring.modes import Mode, Role
@@ -58,7 +61,17 @@ from parlor.wiring.servers import wire_cache_and_feed, wire_database
 THREADS = 32
 
 # Every context's view of the one unit of work.
-WORKS = (IdentityWork, RoleWork, TaskWork, ScheduleWork, TicketWork, ApiKeyWork, KeyedWork, PartyWork)
+WORKS = (
+    IdentityWork,
+    RoleWork,
+    TaskWork,
+    ScheduleWork,
+    TicketWork,
+    ApiKeyWork,
+    KeyedWork,
+    PartyWork,
+    ChatWork,
+)
 
 # Which contexts answer, in the same transaction, to another's facts: one line each.
 REACTIONS: Reactions = {
@@ -67,6 +80,7 @@ REACTIONS: Reactions = {
 
 # What each context does when a user has left: one line each, in this order.
 FAREWELLS: Sequence[Callable[..., Farewell]] = [
+    LeaveAllGroups,
     LeaveTasks,
 ]
 
@@ -92,13 +106,19 @@ class Container(Assembly):
         wire_identity(self, self.settings)
         wire_mail(self, self.settings, self.mode)
         hints = FeedHints(self.get(Feed))
+        reactions = self._reactions
         for work in WORKS:
-            self.add(UnitOfWork[work], lambda: SqlWork(database, changes, hints, REACTIONS))  # type: ignore[valid-type]  # Punq's key, not an annotation
+            self.add(UnitOfWork[work], lambda: SqlWork(database, changes, hints, reactions))  # type: ignore[valid-type]  # Punq's key, not an annotation
         wire_accounts(self, database)
         self.add(Outboxes, SqlOutboxes(database))
         wire_parties(self, database)
+        wire_chats(self, database, hints, publish_messages=self.settings.publish_messages)
         self._wire_tasks(database, changes, hints, self._wire_kinds())
         wire_bus(self, self.settings, self.mode, self.role)
+
+    @property
+    def _reactions(self) -> Reactions:
+        return {**REACTIONS, **chat_reactions(publish_messages=self.settings.publish_messages)}
 
     def _wire_tasks(self, database: Database, changes: UserChanges, hints: FeedHints, kinds: Kinds) -> None:
         runs = SqlRuns(
@@ -106,7 +126,7 @@ class Container(Assembly):
             lease_s=self.settings.lease_s,
             changes=changes,
             hints=hints,
-            reactions=REACTIONS,
+            reactions=self._reactions,
             limits=kinds.limits,
         )
         sights = SqlTaskSights(database)

@@ -8,7 +8,10 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from parlor.adapters.sql.history import SqlAttempts
+from parlor.adapters.sql.posting import SqlPosts
 from parlor.adapters.sql.sessions import SqlFamilies
+from parlor.core.chats.changes import Change
+from parlor.core.chats.ports import ChatWork, Posts
 from parlor.core.identity.attempts import Attempts
 from parlor.core.identity.history import LoginEntry, Method, Outcome
 from parlor.core.identity.introspection import KeyedWork
@@ -22,13 +25,14 @@ from parlor.core.shared.events import Event
 from parlor.core.shared.ids import DeadLetterId, TaskId, UserId
 from parlor.core.shared.work import Reaction
 from parlor.core.tasks.schedules_ports import ScheduleWork
+from tests.fakes.chats import FakePosts
 from tests.fakes.clock import FakeClock
 from tests.fakes.identity import FakeAttempts, FakeFamilies
 from tests.fakes.work import FakeDatabase
 from tests.sql import Sql
 
 
-class AnyWork(PartyWork, RoleWork, KeyedWork, ScheduleWork, TicketWork, Protocol):
+class AnyWork(PartyWork, RoleWork, KeyedWork, ScheduleWork, TicketWork, ChatWork, Protocol):
     """A transaction with every context's repositories."""
 
 
@@ -81,6 +85,16 @@ class Backend(Protocol):
         """List the login history's lines by their time."""
         ...
 
+    @property
+    def posts(self) -> Posts:
+        """Post a message by itself."""
+        ...
+
+    @property
+    def changes(self) -> Sequence[Change]:
+        """List what listeners of chats were told."""
+        ...
+
 
 @dataclass(slots=True)
 class FakeBackend:
@@ -125,6 +139,14 @@ class FakeBackend:
 
     async def logins(self) -> Sequence[LoginEntry]:
         return sorted(self.database.store.identity.logins, key=lambda entry: entry.at)
+
+    @property
+    def posts(self) -> Posts:
+        return FakePosts(self.database.work)
+
+    @property
+    def changes(self) -> Sequence[Change]:
+        return self.database.store.chats.changes
 
 
 @dataclass(slots=True)
@@ -185,3 +207,11 @@ class SqlBackend:
             )
             for row in await self.sql.rows("select * from logins order by at")
         ]
+
+    @property
+    def posts(self) -> Posts:
+        return SqlPosts(self.sql.database, self.sql.hints, publish=False)
+
+    @property
+    def changes(self) -> Sequence[Change]:
+        return self.sql.hints.changes

@@ -20,7 +20,9 @@ from parlor.core.shared.tracing import current_trace
 from parlor.core.shared.work import Earlier, OnceKey, Reaction
 from parlor.core.tasks.model import TaskStatus
 from tests.fakes.api_keys import ApiKeyStore, FakeApiKeys
+from tests.fakes.chats import ChatStore, FakeChatMembers, FakeChatPeople, FakeChats, FakeMessages
 from tests.fakes.clock import FakeClock
+from tests.fakes.games import FakeSeats
 from tests.fakes.identity import (
     FakeHistory,
     FakeMailTokens,
@@ -64,6 +66,8 @@ class Store:
     tasks: TaskStore = field(default_factory=TaskStore)
     schedules: ScheduleStore = field(default_factory=ScheduleStore)
     parties: PartyStore = field(default_factory=PartyStore)
+    chats: ChatStore = field(default_factory=ChatStore)
+    seats: FakeSeats = field(default_factory=FakeSeats)
     once: dict[tuple[str, str], Kept] = field(default_factory=dict)
     facts: list[Fact] = field(default_factory=list)
 
@@ -116,6 +120,11 @@ class FakeWork:
         self.invitations = FakeInvitations(store.parties)
         self.bans = FakeBans(store.parties)
         self.people = FakePeople(store.identity)
+        self.chat_people = FakeChatPeople(store.identity)
+        self.chats = FakeChats(store.chats)
+        self.chat_members = FakeChatMembers(store.chats)
+        self.messages = FakeMessages(store.chats, clock)
+        self.seats = store.seats
         self.afterwards: list[Callable[[], Awaitable[None]]] = []
         self._clock = clock
         self._reactions = reactions

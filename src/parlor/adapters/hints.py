@@ -1,7 +1,9 @@
 """Hints to the relays that an outbox has something, over the feed: one in flight at a time, however many writes."""
 
 import asyncio
+from collections.abc import Sequence
 
+from parlor.core.chats.changes import Change, tell
 from parlor.core.shared.bus import FACTS_DUE, REPLAYS_DUE, TASKS_DUE
 from parlor.core.shared.feed import Feed
 
@@ -28,6 +30,10 @@ class FeedHints:
     def facts_due(self) -> None:
         """Events wait to be published."""
         self._hint(FACTS_DUE)
+
+    async def chats_changed(self, changes: Sequence[Change]) -> None:
+        """Send what became of chats, at once and in order: somebody waits for each. Never raises."""
+        await tell(self._feed, changes)
 
     def _hint(self, channel: str, *words: str) -> None:
         self._words.setdefault(channel, set()).update(words or {""})

@@ -11,9 +11,13 @@ from parlor.core.games.deck import DECK, Deck, printed
 from parlor.core.games.handlers import DrawCard, TruthOrDareHandler
 from parlor.core.games.model import RATINGS, SIDES, Card, Mode, Rating, Side
 from parlor.core.games.ports import CardGenerator, Choose, GeneratorAway
+from parlor.core.shared.actor import SYSTEM, Actor
 from parlor.core.shared.handling import Fail, Handler
+from parlor.core.shared.ids import PartyId, UserId, uuid7
 from parlor.core.shared.rules import Pattern
+from tests.builders import an_actor
 from tests.fakes.handling import FakeContext
+from tests.fakes.work import FakeDatabase
 
 T = TypeVar("T")
 
@@ -128,6 +132,33 @@ async def test_progress_is_shown_from_shuffling_to_drawn() -> None:
     context = FakeContext()
     await a_handler()(DrawCard(), context)
     assert context.shown == [(0, 2, "shuffling"), (1, 2, "drawing"), (2, 2, "drawn")]
+
+
+async def test_a_card_for_a_party_is_told_with_the_message_that_it_becomes() -> None:
+    """In the transaction that ends the task."""
+    database, ada, party = FakeDatabase(), an_actor(), PartyId(uuid7())
+    database.store.seats.taken.add((party, UserId(ada.id or uuid7())))
+    async with database.work() as work:
+        card = await a_handler()(DrawCard(party_id=party), FakeContext(requester=ada, opened=work))
+    (fact,) = database.store.facts
+    assert (fact.name, fact.subject) == ("games.card_drawn", party)
+    assert fact.body == {
+        "party_id": str(party),
+        "user_id": str(ada.id),
+        "message_id": card.message_id,
+        "mode": card.mode,
+        "text": card.text,
+    }
+
+
+@pytest.mark.parametrize("requester", [an_actor(), SYSTEM], ids=["stranger", "nobody"])
+async def test_only_a_member_draws_a_card_for_a_party(requester: Actor) -> None:
+    database = FakeDatabase()
+    with pytest.raises(Fail) as told:
+        async with database.work() as work:
+            await a_handler()(DrawCard(party_id=uuid7()), FakeContext(requester=requester, opened=work))
+    assert told.value.code == "not_a_member"
+    assert database.store.facts == []
 
 
 @pytest.mark.parametrize("language", ["en", "de"])

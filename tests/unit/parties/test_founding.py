@@ -14,13 +14,12 @@ from parlor.core.parties.model import (
     NewParty,
     Role,
     RoleNeeded,
-    UnknownUser,
     Visibility,
     folded,
 )
 from parlor.core.parties.use_cases import ChangeParty, EndParty, FoundParty
 from parlor.core.shared.actor import Actor, PermissionMissing
-from parlor.core.shared.errors import NotFound, Stale
+from parlor.core.shared.errors import NotFound, Stale, UnknownUser
 from parlor.core.shared.ids import PartyId, uuid7
 from parlor.core.shared.preconditions import Expected
 from tests.builders import a_key

@@ -27,11 +27,10 @@ from parlor.core.parties.model import (
     PartyFull,
     Role,
     RoleNeeded,
-    UnknownUser,
 )
 from parlor.core.parties.use_cases import EndParty
 from parlor.core.shared.actor import Actor
-from parlor.core.shared.errors import NotFound
+from parlor.core.shared.errors import NotFound, UnknownUser
 from parlor.core.shared.ids import InvitationId, UserId, uuid7
 from tests.builders import a_key
 from tests.unit.parties.stage import MINUTE, Stage, user

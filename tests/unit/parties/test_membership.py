@@ -21,13 +21,12 @@ from parlor.core.parties.model import (
     PartyOwner,
     Role,
     RoleNeeded,
-    UnknownUser,
     Visibility,
 )
 from parlor.core.parties.ports import Doors, Standing
 from parlor.core.parties.use_cases import ChangeParty, EndParty
 from parlor.core.shared.actor import Actor, PermissionMissing
-from parlor.core.shared.errors import NotFound
+from parlor.core.shared.errors import NotFound, UnknownUser
 from parlor.core.shared.ids import PartyId, UserId, uuid7
 from tests.unit.parties.stage import Stage, user
 

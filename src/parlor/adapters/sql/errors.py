@@ -31,6 +31,9 @@ BY_CONSTRAINT: Mapping[str | None, type[ParlorError]] = {
     "uq_tasks_unique_key": UniqueKeyTaken,
 }
 
+# A twin was faster by a moment: run again, the use case finds it.
+TWINS = frozenset({"pk_tasks", "uq_chats_direct_key", "uq_messages_client_id"})
+
 AWAY = (
     OSError,
     asyncpg.InterfaceError,
@@ -45,18 +48,14 @@ AWAY = (
 )
 
 
-def translated(error: BaseException) -> Exception | None:
+def translated(error: BaseException) -> Exception | None:  # noqa: PLR0911 - one answer for each meaning
     """Answer the error to raise in place of a driver's, or None where it is not one of those with a meaning."""
     match error:
         case asyncpg.UniqueViolationError() if error.constraint_name in BY_CONSTRAINT:
             return BY_CONSTRAINT[error.constraint_name]()
-        case (
-            asyncpg.DeadlockDetectedError()
-            | asyncpg.SerializationError()
-            | asyncpg.UniqueViolationError(
-                constraint_name="pk_tasks"
-            )  # a producer's id that another took just now
-        ):
+        case asyncpg.UniqueViolationError() if error.constraint_name in TWINS:
+            return Contended(str(error.constraint_name))
+        case asyncpg.DeadlockDetectedError() | asyncpg.SerializationError():
             return Contended(type(error).__name__)
         case asyncpg.LockNotAvailableError():
             return LockTimeout()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from parlor.adapters.sql import api_keys, history, idempotency, mail_tokens, tickets
+from parlor.adapters.sql.chats import FORGET_CHATS, FORGET_MESSAGES
 from parlor.adapters.sql.ends import told
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.held_back import set_free
@@ -130,6 +131,8 @@ class SqlUpkeep:
             mail_tokens.FORGET,
             api_keys.FORGET,
             FORGET_INVITATIONS,
+            FORGET_MESSAGES,
+            FORGET_CHATS,
         )
         async with self._database.session() as session:
             deleted = [await session.execute(_FORGET, keep)]

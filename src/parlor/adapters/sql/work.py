@@ -10,6 +10,8 @@ import structlog
 
 from parlor.adapters.sql import idempotency, outbox
 from parlor.adapters.sql.api_keys import SqlApiKeys
+from parlor.adapters.sql.chat_members import SqlChatMembers
+from parlor.adapters.sql.chats import SqlChatPeople, SqlChats
 from parlor.adapters.sql.driver import PooledConnection
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.errors import translated, translating
@@ -18,11 +20,14 @@ from parlor.adapters.sql.identity import SqlSessions, SqlUsers
 from parlor.adapters.sql.letters import SqlDeadLetters
 from parlor.adapters.sql.mail_orders import TaskMailOrders
 from parlor.adapters.sql.mail_tokens import SqlMailTokens
+from parlor.adapters.sql.messages import SqlMessages
 from parlor.adapters.sql.parties import SqlBans, SqlInvitations, SqlMemberships, SqlParties, SqlPeople
 from parlor.adapters.sql.roles import SqlRoles
 from parlor.adapters.sql.schedules import SqlOwners, SqlSchedules
+from parlor.adapters.sql.seats import SqlSeats
 from parlor.adapters.sql.tasks import SqlTasks
 from parlor.adapters.sql.tickets import SqlTickets
+from parlor.core.chats.changes import Change
 from parlor.core.identity.ports import UserChanges
 from parlor.core.shared.events import Event
 from parlor.core.shared.ids import ApiKeyId, UserId
@@ -43,11 +48,15 @@ class RolledBack(RuntimeError):
 
 
 class Hints(Protocol):
-    """Tells relays that an outbox has something; coalesced, never blocks, may be lost."""
+    """Tells relays that an outbox has something (coalesced, never blocks), and listeners what became of a chat.
+
+    All of it may be lost.
+    """
 
     def tasks_due(self, *queues: str) -> None: ...
     def replays_due(self) -> None: ...
     def facts_due(self) -> None: ...
+    async def chats_changed(self, changes: Sequence[Change]) -> None: ...
 
 
 class SqlWork:
@@ -68,6 +77,7 @@ class SqlWork:
         self._after: list[Callable[[], Awaitable[None]]] = []
         self._touched: dict[tuple[UserId, str], None] = {}
         self._touched_keys: dict[ApiKeyId, str] = {}
+        self._changed: list[Change] = []
         self._wrote_facts = False
         self.users = SqlUsers(self)
         self.sessions = SqlSessions(self)
@@ -86,6 +96,11 @@ class SqlWork:
         self.invitations = SqlInvitations(self)
         self.bans = SqlBans(self)
         self.people = SqlPeople(self)
+        self.chat_people = SqlChatPeople(self)
+        self.chats = SqlChats(self)
+        self.chat_members = SqlChatMembers(self)
+        self.messages = SqlMessages(self)
+        self.seats = SqlSeats(self)
 
     async def session(self) -> PooledConnection:
         """Answer the connection, inside the transaction, with everything before it written."""
@@ -104,6 +119,10 @@ class SqlWork:
     def touch_key(self, key_id: ApiKeyId, prefix: str) -> None:
         """Say that this API key changes: caches hear of it as of users."""
         self._touched_keys[key_id] = prefix
+
+    def tell(self, change: Change) -> None:
+        """Say what became of a chat: its listeners hear of it after the commit."""
+        self._changed.append(change)
 
     def publish(self, event: Event) -> None:
         """Append a fact, one level below the reaction that publishes it."""
@@ -188,6 +207,8 @@ class SqlWork:
             self._hints.replays_due()
         if self._wrote_facts or self.tasks.told:
             self._hints.facts_due()
+        if self._changed:
+            await self._hints.chats_changed(self._changed)
         for call in self._after:
             try:
                 await call()

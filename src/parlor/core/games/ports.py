@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from parlor.core.games.model import Rating, Side
+from parlor.core.shared.ids import PartyId, UserId
+from parlor.core.shared.work import Work
 
 T = TypeVar("T")
 
@@ -24,3 +26,18 @@ class Choose(Protocol):
     """Chance: takes one of several, each as likely as the others."""
 
     def __call__(self, options: Sequence[T], /) -> T: ...
+
+
+class Seats(Protocol):
+    """Who is a member of which party."""
+
+    async def is_member(self, party_id: PartyId, user_id: UserId) -> bool:
+        """Tell whether they are right now; their seat cannot be taken from them until the transaction ends."""
+        ...
+
+
+class GameWork(Work, Protocol):
+    """A transaction of this context."""
+
+    @property
+    def seats(self) -> Seats: ...

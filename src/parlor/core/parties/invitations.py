@@ -21,12 +21,11 @@ from parlor.core.parties.model import (
     Membership,
     NotYourInvitation,
     Party,
-    UnknownUser,
 )
 from parlor.core.parties.ports import PartyWork
 from parlor.core.shared.actor import Actor, ActorKind
 from parlor.core.shared.clock import Clock
-from parlor.core.shared.errors import NotFound
+from parlor.core.shared.errors import NotFound, UnknownUser
 from parlor.core.shared.ids import InvitationId, PartyId, UserId, uuid7
 from parlor.core.shared.work import OnceKey, UnitOfWork
 

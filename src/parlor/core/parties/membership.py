@@ -19,11 +19,11 @@ from parlor.core.parties.events import (
     OwnerChanged,
     PartyEnded,
 )
-from parlor.core.parties.model import Farewell, Membership, NotAMember, Party, PartyOwner, Role, UnknownUser
+from parlor.core.parties.model import Farewell, Membership, NotAMember, Party, PartyOwner, Role
 from parlor.core.parties.ports import Doors, PartyWork, Standing, Turnstile
 from parlor.core.shared.actor import Actor
 from parlor.core.shared.clock import Clock
-from parlor.core.shared.errors import NotFound
+from parlor.core.shared.errors import NotFound, UnknownUser
 from parlor.core.shared.ids import PartyId, UserId
 from parlor.core.shared.work import UnitOfWork
 

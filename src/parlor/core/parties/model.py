@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from parlor.core.shared.errors import Conflict, Flaw, Forbidden, Invalid
+from parlor.core.shared.errors import Conflict, Forbidden
 from parlor.core.shared.ids import ChatId, InvitationId, PartyId, UserId
 
 NAME_LENGTH = (3, 64)
@@ -73,15 +73,6 @@ class InvitationEnded(Conflict):
     """This invitation has been answered or taken back."""
 
     code = "invitation_ended"
-
-
-class UnknownUser(Invalid):
-    """There is no such active user."""
-
-    code = "unknown_user"
-
-    def __init__(self, pointer: str) -> None:
-        super().__init__(flaws=[Flaw(pointer, "unknown_user", "There is no such active user.")])
 
 
 class Visibility(StrEnum):

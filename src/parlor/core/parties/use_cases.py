@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from parlor.core.parties.access import MANAGE, WRITE, admit, entered, person_of
 from parlor.core.parties.events import PartyChanged, PartyEnded, PartyFounded
-from parlor.core.parties.model import Changes, Membership, NewParty, Party, Role, UnknownUser
+from parlor.core.parties.model import Changes, Membership, NewParty, Party, Role
 from parlor.core.parties.ports import PartyWork
 from parlor.core.shared.actor import Actor
 from parlor.core.shared.clock import Clock
+from parlor.core.shared.errors import UnknownUser
 from parlor.core.shared.ids import ChatId, PartyId, UserId, uuid7
 from parlor.core.shared.preconditions import ANY_VERSION, Expected
 from parlor.core.shared.work import OnceKey, UnitOfWork

@@ -98,6 +98,17 @@ class Unavailable(ParlorError):
         self.retry_after = retry_after
 
 
+class UnknownUser(Invalid):
+    """There is no such active user."""
+
+    code = "unknown_user"
+
+    def __init__(self, *pointers: str) -> None:
+        super().__init__(
+            flaws=[Flaw(one, "unknown_user", "There is no such active user.") for one in pointers]
+        )
+
+
 class Contended(Exception):
     """The database refused this run in favour of another; the use case runs again."""
 

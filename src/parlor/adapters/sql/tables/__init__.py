@@ -2,6 +2,7 @@
 
 from parlor.adapters.sql.tables.api_keys import api_keys
 from parlor.adapters.sql.tables.base import MOMENT, metadata
+from parlor.adapters.sql.tables.chats import chat_heads, chat_members, chats, messages, reactions
 from parlor.adapters.sql.tables.identity import (
     logins,
     mail_tokens,
@@ -29,18 +30,23 @@ __all__ = [
     "RANK",
     "REQUESTER",
     "api_keys",
+    "chat_heads",
+    "chat_members",
+    "chats",
     "dead_letters",
     "event_numbers",
     "event_outbox",
     "idempotency_keys",
     "logins",
     "mail_tokens",
+    "messages",
     "metadata",
     "outbox_failed",
     "parties",
     "party_bans",
     "party_invitations",
     "party_members",
+    "reactions",
     "refresh_tokens",
     "replay_outbox",
     "roles",

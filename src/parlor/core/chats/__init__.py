@@ -1,0 +1,1 @@
+"""Chats: direct ones, groups, and those of parties, with their messages in one order."""
