@@ -43,6 +43,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
 # What our own annotations and the reading of bodies say.
 OWN_WORDS: Mapping[str, str] = {
     "blank": "This needs a visible character.",
+    "too_many_bytes": "This may have at most 32 bytes of UTF-8.",
     "control_character": "This holds a control character.",
     "lone_surrogate": "This holds half a character.",
     "number_too_large": "This number is outside what this server can hold.",

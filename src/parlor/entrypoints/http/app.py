@@ -14,6 +14,7 @@ from parlor.core.identity.use_cases import Authenticate
 from parlor.entrypoints.http.accounts import account_routes
 from parlor.entrypoints.http.api_keys import api_key_routes
 from parlor.entrypoints.http.bootstrap import bootstrap_key
+from parlor.entrypoints.http.chats import chat_member_routes, chat_routes
 from parlor.entrypoints.http.clients import Proxies
 from parlor.entrypoints.http.dead_letters import dead_letter_routes
 from parlor.entrypoints.http.docs_pages import install_asyncapi, install_docs
@@ -22,6 +23,7 @@ from parlor.entrypoints.http.health import health_routes
 from parlor.entrypoints.http.identity import identity_routes
 from parlor.entrypoints.http.invitations import invitation_routes
 from parlor.entrypoints.http.logins import login_routes
+from parlor.entrypoints.http.messages import message_routes, reaction_routes, reading_routes
 from parlor.entrypoints.http.middleware import Edge
 from parlor.entrypoints.http.oauth import key_set_routes, oauth_routes
 from parlor.entrypoints.http.openapi import install_openapi
@@ -88,6 +90,11 @@ def _install(app: FastAPI, container: Container) -> None:
         task_routes,
         task_event_routes,
         schedule_routes,
+        message_routes,
+        reading_routes,
+        reaction_routes,
+        chat_routes,
+        chat_member_routes,
         dead_letter_routes,
         party_routes,
         party_member_routes,

@@ -25,11 +25,10 @@ from parlor.core.parties.model import (
     NotYourInvitation,
     PartyFull,
     RoleNeeded,
-    UnknownUser,
 )
 from parlor.core.parties.ports import InvitationViews, PartyViews
 from parlor.core.shared.actor import PermissionMissing
-from parlor.core.shared.errors import IdempotencyInProgress, IdempotencyKeyReused
+from parlor.core.shared.errors import IdempotencyInProgress, IdempotencyKeyReused, UnknownUser
 from parlor.core.shared.ids import InvitationId, PartyId, UserId
 from parlor.core.shared.paging import DEFAULT_LIMIT
 from parlor.entrypoints.http import idempotency

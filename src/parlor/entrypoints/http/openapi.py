@@ -37,6 +37,7 @@ PARTY_MEMBER = "party:member"
 PARTY_OFFICER = "party:officer"
 PARTY_OWNER = "party:owner"
 GUEST = "guest"
+MEMBERS = "members"
 WORDS = {
     PUBLIC: "anybody",
     SIGNED_IN: "anybody signed in",
@@ -46,6 +47,7 @@ WORDS = {
     PARTY_OFFICER: "the party's owner and officers; `parties:write` for any",
     PARTY_OWNER: "the party's owner; `parties:write` for any",
     GUEST: "the guest; `parties:write` for any",
+    MEMBERS: "those who are in it",
 }
 
 ALWAYS: Kinds = (InternalError, DatabaseAway)

@@ -10,11 +10,11 @@ from starlette.responses import Response
 
 from parlor.container import Container
 from parlor.core.parties.access import READ, UserRequired, admit_reader, person_of
-from parlor.core.parties.model import CapacityBelowMembers, RoleNeeded, UnknownUser, Visibility
+from parlor.core.parties.model import CapacityBelowMembers, RoleNeeded, Visibility
 from parlor.core.parties.ports import PartySearch, PartyViews, SearchTooBroad, Sort
 from parlor.core.parties.use_cases import CREATED, ChangeParty, EndParty, FoundParty
 from parlor.core.shared.actor import Actor, PermissionMissing
-from parlor.core.shared.errors import IdempotencyInProgress, IdempotencyKeyReused, Stale
+from parlor.core.shared.errors import IdempotencyInProgress, IdempotencyKeyReused, Stale, UnknownUser
 from parlor.core.shared.ids import PartyId, UserId
 from parlor.core.shared.paging import DEFAULT_LIMIT
 from parlor.entrypoints.http import idempotency, preconditions

@@ -16,10 +16,10 @@ from parlor.core.parties.model import (
     PartyOwner,
     Role,
     RoleNeeded,
-    UnknownUser,
 )
 from parlor.core.parties.ports import PartyViews
 from parlor.core.shared.actor import PermissionMissing
+from parlor.core.shared.errors import UnknownUser
 from parlor.core.shared.ids import PartyId, UserId
 from parlor.core.shared.paging import DEFAULT_LIMIT
 from parlor.entrypoints.http.answers import JSON, etag, shown
