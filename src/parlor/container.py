@@ -34,6 +34,7 @@ from parlor.core.identity.mailing import Mail, SendMailHandler
 from parlor.core.identity.ports import IdentityWork, UserChanges
 from parlor.core.identity.roles import OURS, Permissions, RoleWork
 from parlor.core.identity.tickets import TicketWork
+from parlor.core.parties.farewell import LeaveEveryParty
 from parlor.core.parties.ports import PartyWork
 from parlor.core.shared.bus import Outboxes
 from parlor.core.shared.clock import Clock, system_clock
@@ -80,6 +81,7 @@ REACTIONS: Reactions = {
 
 # What each context does when a user has left: one line each, in this order.
 FAREWELLS: Sequence[Callable[..., Farewell]] = [
+    LeaveEveryParty,
     LeaveAllGroups,
     LeaveTasks,
 ]

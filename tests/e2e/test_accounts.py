@@ -216,6 +216,26 @@ async def test_a_deleted_account_is_nobodys_at_once_and_its_tasks_end(house: Hou
         await eventually(ended)
 
 
+async def test_who_leaves_for_good_hands_over_the_party_and_leaves_their_words(house: House) -> None:
+    async with signed_in(house.api.base) as gone, signed_in(house.api.base) as heir:
+        party = (await gone.post("/parties", json={"name": "The Left"})).json()
+        assert (await heir.post(f"/parties/{party['id']}/join")).status_code == 200
+        messages = f"/chats/{party['chat_id']}/messages"
+        assert (await gone.post(messages, json={"text": "Farewell."})).status_code == 201
+        user_id = (await gone.get("/users/me")).json()["id"]
+        heir_id = (await heir.get("/users/me")).json()["id"]
+        assert (await gone.request("DELETE", "/users/me", json={"password": PASSWORD})).status_code == 204
+
+        async def handed_over() -> bool:
+            return bool((await heir.get(f"/parties/{party['id']}")).json()["owner_id"] == heir_id)
+
+        await eventually(handed_over)
+        (said,) = (await heir.get(messages)).json()["items"]
+        assert (said["author_id"], said["text"]) == (user_id, "Farewell.")
+        members = (await heir.get(f"/chats/{party['chat_id']}/members")).json()["items"]
+        assert [one["user_id"] for one in members] == [heir_id]
+
+
 async def test_an_export_holds_what_is_kept_and_no_secret(house: House) -> None:
     address = an_address()
     async with signed_in(house.api.base, address) as me:
@@ -223,6 +243,8 @@ async def test_an_export_holds_what_is_kept_and_no_secret(house: House) -> None:
         for _ in range(5):
             await me.post("/tasks/batch", json={"tasks": [order] * 90})
         made = (await me.post("/api-keys", json={"name": "mine", "scopes": ["tasks:create"]})).json()
+        party = (await me.post("/parties", json={"name": "Kept"})).json()
+        said = await say(me, party["chat_id"], 2 * 200 + 1)
         answer = await me.get("/users/me/export")
         assert answer.headers["content-disposition"] == 'attachment; filename="parlor-export.json"'
         held = answer.json()
@@ -235,8 +257,21 @@ async def test_an_export_holds_what_is_kept_and_no_secret(house: House) -> None:
         assert len(listed) == 5 * 90
         assert held["tasks"] == listed
         assert [key["id"] for key in held["api_keys"]] == [made["id"]]
+        assert [seat["party_id"] for seat in held["parties"]] == [party["id"]]
+        assert [chat["chat_id"] for chat in held["chats"]] == [party["chat_id"]]
+        assert held["messages"] == said
+        assert held["invitations"] == []
         assert made["key"] not in answer.text
         assert "hash" not in answer.text
+
+
+async def say(me: httpx.AsyncClient, chat_id: str, count: int) -> list[dict[str, Any]]:
+    """Post so many messages; the second is deleted again, so that one more than is answered was there."""
+    messages = f"/chats/{chat_id}/messages"
+    said = [(await me.post(messages, json={"text": f"{number}"})).json() for number in range(count + 1)]
+    deleted = said.pop(1)
+    assert (await me.delete(f"{messages}/{deleted['id']}")).status_code == 204
+    return said
 
 
 async def every_task(me: httpx.AsyncClient) -> AsyncIterator[dict[str, Any]]:

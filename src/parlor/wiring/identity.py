@@ -11,7 +11,7 @@ from parlor.adapters.security.common_passwords import ShippedCommonPasswords
 from parlor.adapters.security.passwords import BcryptHasher
 from parlor.adapters.security.signing import BadKey, SigningKey, private_keys
 from parlor.adapters.security.tokens import DerivedRefreshTokens, JwtAccessTokens, RememberedTokens
-from parlor.adapters.sql import export
+from parlor.adapters.sql import export, export_social
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.history import SqlAttempts, SqlLoginViews
 from parlor.adapters.sql.identity import SqlDirectory
@@ -104,6 +104,10 @@ def wire_accounts(parts: Assembly, database: Database) -> None:
         export.sessions(database),
         export.logins(database),
         export.api_keys(database),
+        export_social.parties(database),
+        export_social.invitations(database),
+        export_social.chats(database),
+        export_social.OwnMessages(database),
         export.tasks(database),
         export.schedules(database),
     ]
