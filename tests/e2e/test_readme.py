@@ -158,6 +158,10 @@ def test_the_lines_for_rest_answer_what_is_shown(up: Up) -> None:
     email, card = (printed[block] for block in typed[1:3])
     assert email.strip() == ADA["email"]
     assert ast.literal_eval(card)["mode"] == "dare"
+    (party,) = (printed[block] for block in typed if "/parties" in block.text)
+    seq, status, messages = party.splitlines()
+    assert (seq, status) == ("1", "succeeded")
+    assert [message["kind"] for message in ast.literal_eval(messages)] == ["user", "system"]
     assert printed[typed[-1]] == ""
 
 
