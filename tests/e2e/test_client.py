@@ -5,7 +5,6 @@ import os
 import ssl
 import sys
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +19,7 @@ from tests.architecture.source import ROOT
 from tests.faults.gate import Trap, Way, a_gate
 from tests.scripted import HELLO, Peer, Reply, a_scripted_server
 from tests.serving import Api, an_api
-from tests.waiting import soon
+from tests.waiting import all_of, soon
 
 PAGE = ROOT / "docs/client.md"
 ADA = {"email": "ada@example.org", "password": "correct horse 42"}
@@ -81,37 +80,30 @@ async def test_tasks_are_ordered_watched_and_listed(api: Api) -> None:
         trap = gate.set(Trap(Way.TO_CLIENT, b"202 Accepted"))
         ordered = await parlor.tasks.order(*CARD)
         assert trap.sprung.is_set()
-        async with aclosing(parlor.tasks.watch(ordered["id"])) as watch:
-            versions = [task["version"] async for task in watch]
+        versions = [task["version"] for task in await all_of(parlor.tasks.watch(ordered["id"]))]
         assert versions == sorted(set(versions))
-        assert [task async for task in parlor.tasks.watch(ordered["id"], seen=versions[-1])] == []
+        assert await all_of(parlor.tasks.watch(ordered["id"], seen=versions[-1])) == []
         assert (await parlor.tasks.wait(ordered["id"]))["status"] == "succeeded"
         await parlor.post("/tasks/batch", json={"tasks": [{"kind": CARD[0], "payload": CARD[1]}] * 4})
-        pages = [page async for page in parlor.pages("/tasks", limit=2)]
-        assert [len(page) for page in pages] == [2, 2, 1]
+        assert [len(page) for page in await all_of(parlor.pages("/tasks", limit=2))] == [2, 2, 1]
+        with pytest.raises(Problem) as raised:
+            await parlor.tasks.order("truth_or_dare", {"mode": "lie"})
+        assert raised.value.errors[0]["pointer"] == "/payload/mode"
+        assert raised.value.request_id
 
 
 async def test_a_watch_that_is_cut_goes_on(api: Api) -> None:
     async with a_gate(api.base) as gate, a_parlor(gate.url) as parlor:
-        await ada_at(parlor)
+        tokens = await ada_at(parlor)
         later = datetime.now(UTC) + timedelta(hours=1)
         task = await parlor.tasks.order(*CARD, run_at=later.isoformat())
         watch = parlor.tasks.watch(task["id"])
         assert (await soon(anext(watch)))["status"] == "scheduled"
         gate.cut()
         end = asyncio.create_task(anext(watch))
-        async with a_parlor(api.base, tokens=parlor.session.tokens) as other:
+        async with a_parlor(api.base, tokens=tokens) as other:
             await other.post(f"/tasks/{task['id']}/cancel")
         assert (await soon(end))["status"] == "cancelled"
-
-
-async def test_what_is_refused_is_a_problem_with_its_fields(api: Api) -> None:
-    async with a_parlor(api.base) as parlor:
-        await ada_at(parlor)
-        with pytest.raises(Problem) as raised:
-            await parlor.tasks.order("truth_or_dare", {"mode": "lie"})
-        assert raised.value.errors[0]["pointer"] == "/payload/mode"
-        assert raised.value.request_id
 
 
 async def run(program: Path, **told: str) -> str:
@@ -132,22 +124,19 @@ def programs(section: str, folder: Path) -> list[Path]:
     """Write a section's programs into files."""
     paths = []
     for number, block in enumerate(blocks(PAGE, "python", section=section)):
-        paths.append(folder / f"shown_{number}.py")
+        paths.append(folder / f"{section.split(maxsplit=1)[0].lower()}_{number}.py")
         paths[-1].write_text(block.text)
     return paths
 
 
 async def test_the_page_s_programs_run(api: Api, tmp_path: Path) -> None:
     draw, count = programs("Calls and tasks", tmp_path)
-    assert (await run(draw, API_URL=api.base)).startswith("succeeded ")
-    counted = (await run(count, API_URL=api.base)).splitlines()
-    assert counted == ["{'succeeded': 1}", "422 invalid_payload /payload/mode"]
     (stay,) = programs("Staying logged in", tmp_path)
     told = {"API_URL": api.base, "KEPT": str(tmp_path / "session.json")}
-    assert [await run(stay, **told) for _ in range(2)] == [
-        "client@example.org anew\n",
-        "client@example.org again\n",
-    ]
+    assert (await run(draw, **told)).startswith("succeeded ")
+    counted, first = await asyncio.gather(run(count, **told), run(stay, **told))
+    assert counted.splitlines() == ["{'succeeded': 1}", "422 invalid_payload /payload/mode"]
+    assert [first, await run(stay, **told)] == ["client@example.org anew\n", "client@example.org again\n"]
     assert (tmp_path / "session.json").stat().st_mode & 0o777 == 0o600
 
 

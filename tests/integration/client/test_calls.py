@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import ClassVar
 
 import pytest
 
@@ -139,9 +140,27 @@ async def test_a_server_that_asks_for_more_time_than_there_is_is_not_waited_for(
     assert len(server.requests) == 1
 
 
-async def test_retry_after_is_waited_for() -> None:
+class Noted(Backoff):
+    """Waits for nothing, and notes for how long it should."""
+
+    asked: ClassVar[list[tuple[int, float]]] = []
+
+    def pause(self, attempt: int, *, at_least: float = 0) -> float:
+        self.asked.append((attempt, at_least))
+        return 0
+
+
+async def test_retry_after_is_waited_for(server: Scripted) -> None:
+    server.on(ME, problem(503, "busy", Retry_After="7"), problem(503, "busy"), Reply(json={}))
+    async with a_parlor(server.base, backoff=Noted()) as parlor:
+        await parlor.get("/users/me")
+    assert Noted.asked == [(0, 7), (1, 0)]
+
+
+async def test_waits_grow_and_have_a_limit() -> None:
     assert Backoff().pause(0, at_least=7) >= 7
-    assert Backoff(first_s=1, most_s=4).pause(1_000_000) <= 4
+    assert max(Backoff(first_s=1, most_s=4).pause(1_000_000) for _ in range(100)) <= 4
+    assert max(Backoff(first_s=1, most_s=4).pause(0) for _ in range(100)) <= 1
 
 
 async def test_lists_are_read_to_their_end(server: Scripted, parlor: Parlor) -> None:
