@@ -41,6 +41,7 @@ class Tasks:
                 else:
                     if task["status"] in ENDED:
                         return task
+                await asyncio.sleep(self.rest.backoff.pause(0))  # a process that ends answers at once
 
     async def watch(self, task_id: str, *, seen: int = 0) -> AsyncGenerator[Any]:
         """Give the task as it is, then each newer state, until it has ended; nothing up to the version `seen`.
@@ -56,8 +57,9 @@ class Tasks:
                     async with aclosing(events(answer)) as told:
                         async for data in told:
                             task = json.loads(data)
-                            seen, attempt = task["version"], 0
-                            yield task
+                            if task["version"] > seen:
+                                seen, attempt = task["version"], 0
+                                yield task
                             if task["status"] in ENDED:
                                 return
             except ClientError as error:

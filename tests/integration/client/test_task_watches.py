@@ -43,7 +43,7 @@ async def test_a_watch_is_resumed_with_the_last_version_seen(server: Scripted, p
         "GET /tasks/t1/events",
         stream(told(2), told(3)[:20]),
         problem(503, "busy"),
-        stream(*cut),
+        stream(told(2), *cut),  # something between has lost the header
         stream(b":\n\n"),
         stream(told(9, "succeeded"), told(10)),
     )
