@@ -2,6 +2,7 @@
 
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from parlor.client import Backoff, Parlor, Tokens
@@ -14,6 +15,18 @@ TICKETS = "POST /realtime/tickets"
 REFRESH = "POST /auth/refresh"
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # httpx reads every authority there is, for each client
 OLD = Tokens("a1", "r1", 9e9)
+
+
+@dataclass(frozen=True, slots=True)
+class Noted(Backoff):
+    """Waits for nothing, and notes for how long it should: after which attempt, and how much at least."""
+
+    asked: list[tuple[int, float]] = field(default_factory=list)
+
+    def pause(self, attempt: int, *, at_least: float = 0) -> float:
+        """Note it."""
+        self.asked.append((attempt, at_least))
+        return 0
 
 
 def a_parlor(base: str, **options: Any) -> Parlor:

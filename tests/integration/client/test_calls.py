@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import ClassVar
 
 import pytest
 
 from parlor.client import Backoff, Parlor, Problem, Unreachable
 from tests.faults.gate import Trap, Way, a_gate
-from tests.live import a_parlor
+from tests.live import Noted, a_parlor
 from tests.scripted import Reply, Request, Scripted, problem
 from tests.waiting import all_of
 
@@ -140,21 +139,11 @@ async def test_a_server_that_asks_for_more_time_than_there_is_is_not_waited_for(
     assert len(server.requests) == 1
 
 
-class Noted(Backoff):
-    """Waits for nothing, and notes for how long it should."""
-
-    asked: ClassVar[list[tuple[int, float]]] = []
-
-    def pause(self, attempt: int, *, at_least: float = 0) -> float:
-        self.asked.append((attempt, at_least))
-        return 0
-
-
 async def test_retry_after_is_waited_for(server: Scripted) -> None:
     server.on(ME, problem(503, "busy", Retry_After="7"), problem(503, "busy"), Reply(json={}))
-    async with a_parlor(server.base, backoff=Noted()) as parlor:
+    async with a_parlor(server.base, backoff=(backoff := Noted())) as parlor:
         await parlor.get("/users/me")
-    assert Noted.asked == [(0, 7), (1, 0)]
+    assert backoff.asked == [(0, 7), (1, 0)]
 
 
 async def test_waits_grow_and_have_a_limit() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from parlor.client import Parlor, Problem, tasks
 from tests.faults.gate import a_gate
-from tests.live import REFRESH, a_parlor, pair
+from tests.live import REFRESH, Noted, a_parlor, pair
 from tests.scripted import Reply, Request, Scripted, problem
 from tests.waiting import all_of, eventually, soon
 
@@ -18,6 +18,14 @@ async def test_waiting_goes_on_until_the_task_has_ended(server: Scripted, parlor
     server.on("GET /tasks/t1", Reply(json=answers[0]), *away, *(Reply(json=one) for one in answers[1:]))
     assert await parlor.tasks.wait("t1") == answers[2]
     assert {one.query["wait"] for one in server.requests} == {"20"}
+
+
+async def test_a_wait_that_is_answered_early_is_not_asked_again_at_once(server: Scripted) -> None:
+    """As a process does that ends, or a server that does not know `wait`."""
+    server.on("GET /tasks/t1", *(Reply(json={"status": one}) for one in ("queued", "running", "succeeded")))
+    async with a_parlor(server.base, backoff=(backoff := Noted())) as parlor:
+        await soon(parlor.tasks.wait("t1"))
+    assert backoff.asked == [(0, 0), (0, 0)]
 
 
 async def test_waiting_ends_in_time(server: Scripted, parlor: Parlor) -> None:
