@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ from parlor.wiring.modes import Mode
 from tests.architecture.documents import blocks
 from tests.architecture.source import ROOT
 from tests.builders import a_task, a_user, an_attempt
-from tests.e2e.listings import a_copy, lines_of_code, listings, run
+from tests.e2e.listings import Listing, a_copy, lines_of_code, listings, run
 from tests.fakes.container import settings_for_tests
 from tests.fakes.handling import FakeContext
 from tests.fleet import Fleet, a_fleet, signed_in
@@ -54,6 +55,8 @@ print(*sorted(make_container(settings, mode=Mode.EMBEDDED).get(Kinds).offered))
 """
 CARD = {"text": "Sing.", "address": "1 High Street"}
 LISTINGS = listings(PAGE)
+WHOLE = {one.path for one in LISTINGS if one.language == "python"}
+EXTENDED = {one.path for one in LISTINGS if one.path.startswith("src/parlor/core/")} - WHOLE
 PATHS = sorted({one.path for one in LISTINGS if one.path.endswith(".py")})
 
 
@@ -65,7 +68,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shown(followed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Import the page's own modules beside the package's, until the test ends."""
+    """Import the page's own modules beside the package's, with what it adds to others, until the test ends."""
     new = [one.path for one in LISTINGS if one.language == "python" and one.path.startswith("src/")]
     names = [path.removeprefix("src/").removesuffix(".py").replace("/", ".") for path in new]
     for name in names:
@@ -73,7 +76,11 @@ def shown(followed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(
             package, "__path__", [*package.__path__, str(followed / "src" / Path(*name.split(".")).parent)]
         )
+    added = [add(one) for one in LISTINGS if one.path in EXTENDED]
     yield
+    for module, new_names in added:
+        for name in new_names:
+            del vars(module)[name]
     for name in names:
         home, _, own = name.rpartition(".")
         sys.modules.pop(name, None)
@@ -81,6 +88,15 @@ def shown(followed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     gc.collect()
     # Other tests ask for every event that there is.
     assert "games.card_posted" not in {vars(event).get("name") for event in Event.__subclasses__()}
+
+
+def add(listing: Listing) -> tuple[ModuleType, set[str]]:
+    """Run what a change adds to a module of the core, in that module; answers the new names."""
+    module = importlib.import_module(listing.path.removeprefix("src/").removesuffix(".py").replace("/", "."))
+    before = set(vars(module))
+    lines = [line[1:] for line in listing.text.splitlines() if line.startswith("+")]
+    exec("\n".join(lines), vars(module))  # noqa: S102 - the page's own text
+    return module, set(vars(module)) - before
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 """Handlers that block: each call has a thread, and a context that may be used from there."""
 
 import asyncio
-from functools import cache
 from inspect import iscoroutinefunction
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from parlor.core.shared.actor import Actor
 from parlor.core.shared.handling import Context, Handler, HandlerLog, SyncHandler
@@ -53,9 +53,15 @@ class FromThread:
         await self._context.progress(current, total, message)
 
 
-@cache
+# To find out takes longer than all the rest of a call.
+_known: WeakKeyDictionary[type[AnyHandler], bool] = WeakKeyDictionary()
+
+
 def _is_async(handler: type[AnyHandler]) -> bool:
-    return iscoroutinefunction(handler.__call__)
+    known = _known.get(handler)
+    if known is None:
+        known = _known[handler] = iscoroutinefunction(handler.__call__)
+    return known
 
 
 async def called(handler: AnyHandler, payload: object, context: Context, threads: Threads) -> object:
