@@ -16,7 +16,7 @@ run: $(RUN) ## start everything in one process; PORT=8000, data in ./.parlor
 test: $(DEV) ## lint, types and the whole test suite, on real servers
 	@$(MAKE) --no-print-directory lint types
 	@$(BIN)/python -m tests.servers ensure
-	@$(BIN)/python -m pytest -n 3
+	@$(BIN)/python -m pytest -n 3 --dist worksteal
 
 unit: $(DEV) ## only the unit tests: no servers, a few seconds
 	@$(BIN)/python -m pytest -q tests/unit
