@@ -1,11 +1,13 @@
 """A container without adapters: commands answer what a test says, ports are what it puts there."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast, get_type_hints
 
 import httpx
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from parlor.adapters.memory.throttle import MemoryThrottle
 from parlor.config import Settings
@@ -94,6 +96,7 @@ class FakeContainer:
     life: list[str] = field(default_factory=list)
     stand_for: object = None
     throttle: Throttle = field(default_factory=lambda: MemoryThrottle(scale=1000))
+    _built: dict[object, object] = field(default_factory=dict)
 
     def command(self, use_case: object) -> Callable[..., Awaitable[Any]]:
         async def run(*args: Any, **fields: Any) -> Any:
@@ -111,6 +114,12 @@ class FakeContainer:
             return self.stand_for
         asked = get_type_hints(cls.__init__)
         return cls(**{name: self.get(port) for name, port in asked.items() if name != "return"})
+
+    def built(self, cls: Callable[..., object]) -> object:
+        """Make it once."""
+        if cls not in self._built:
+            self._built[cls] = self.build(cls)
+        return self._built[cls]
 
     def get(self, port: object) -> object:
         return self.throttle if port is Throttle else self.ports.get(port)
@@ -142,9 +151,72 @@ def as_container(fake: FakeContainer) -> Container:
 
 
 def a_client(fake: FakeContainer, **headers: str) -> httpx.AsyncClient:
-    """Talk to the application that stands on this container."""
-    transport = httpx.ASGITransport(make_app(as_container(fake)))
+    """Talk to an application that stands on this container."""
+    transport = httpx.ASGITransport(on(fake))
     return httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers)
+
+
+# To make an application takes longer than to test it: one for all tests with the same settings, each request of which
+# asks the container of its own test.
+_asked: ContextVar[FakeContainer] = ContextVar("_asked")
+_applications: dict[str, ASGIApp] = {}
+
+
+def on(fake: FakeContainer) -> ASGIApp:
+    """Answer an application that asks this container, whatever it was made of."""
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        _asked.set(fake)
+        await made(scope, receive, send)
+
+    settings = fake.settings.model_dump_json()
+    if settings not in _applications:
+        copy_context().run(_make, fake, settings)
+    made = _applications[settings]
+    return application
+
+
+def _make(fake: FakeContainer, settings: str) -> None:
+    _asked.set(fake)
+    _applications[settings] = make_app(cast("Container", Asked(fake.settings)))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Stands for the container of the test that asks."""
+
+    settings: Settings
+
+    def command(self, use_case: object) -> Callable[..., Awaitable[Any]]:
+        return Looked(lambda: _asked.get().command(use_case))
+
+    def build(self, cls: Callable[..., object]) -> object:
+        return Looked(lambda: _asked.get().built(cls))
+
+    def get(self, port: object) -> object:
+        return Looked(lambda: _asked.get().get(port))
+
+    async def parts(self) -> Mapping[str, Part]:
+        return await _asked.get().parts()
+
+
+class Looked:
+    """Is what is looked up, anew each time."""
+
+    def __init__(self, find: Callable[[], Any]) -> None:
+        self._find = find
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._find(), name)
+
+    def __call__(self, *args: Any, **fields: Any) -> Any:
+        return self._find()(*args, **fields)
+
+    def __bool__(self) -> bool:
+        return bool(self._find())
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._find())
 
 
 SIGNED_IN = {"authorization": f"Bearer {TOKEN}"}
