@@ -8,7 +8,7 @@ from unittest.mock import AsyncMock
 import pytest
 
 from parlor.core.identity.model import UserStatus
-from parlor.core.parties.access import READ, WRITE
+from parlor.core.parties.access import MANAGE, READ, WRITE
 from parlor.core.parties.bans import BanUser
 from parlor.core.parties.membership import ChangeRole, HandOver, JoinParty, KickMember, LeaveParty
 from parlor.core.parties.model import (
@@ -70,6 +70,19 @@ async def test_a_private_party_is_joined_by_its_guests_alone(
     for missing in (party_id, PartyId(uuid7())):
         with pytest.raises(NotFound):
             await stage.act(JoinParty, cleo, missing)
+
+
+@pytest.mark.parametrize("permission", [READ, MANAGE])
+async def test_whoever_sees_any_party_sits_in_a_private_one_by_invitation_like_everybody(
+    stage: Stage, ada: Actor, permission: str
+) -> None:
+    keeper, party_id = stage.person(permission), await stage.found_private(ada)
+    with pytest.raises(PermissionMissing):
+        await stage.act(JoinParty, keeper, party_id)
+    assert stage.role(party_id, keeper) is None
+    await stage.invite(party_id, keeper)
+    await stage.act(JoinParty, keeper, party_id)
+    assert stage.role(party_id, keeper) is Role.MEMBER
 
 
 async def test_an_invitation_that_has_expired_opens_no_door_and_ends_when_another_does(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from parlor.core.parties.access import (
+    WRITE,
     admit,
     entered,
     must_be_welcome,
@@ -19,7 +20,7 @@ from parlor.core.parties.events import (
     OwnerChanged,
     PartyEnded,
 )
-from parlor.core.parties.model import Farewell, Membership, NotAMember, Party, PartyOwner, Role
+from parlor.core.parties.model import Farewell, Membership, NotAMember, Party, PartyOwner, Role, Visibility
 from parlor.core.parties.ports import Doors, PartyWork, Standing, Turnstile
 from parlor.core.shared.actor import Actor
 from parlor.core.shared.clock import Clock
@@ -63,9 +64,11 @@ class JoinParty:
 
 
 def _knock(actor: Actor, party: Party, standing: Standing) -> None:
-    """Raise NotFound, Banned or PartyFull for whom the party does not let in; members are in."""
+    """Raise NotFound, PermissionMissing, Banned or PartyFull for whom the party does not let in; members are in."""
     must_see(actor, party, standing)
     if standing.role is None:
+        if party.visibility is Visibility.PRIVATE and not standing.invited:
+            actor.must(WRITE)  # to see any party is not to sit in it
         must_be_welcome(standing)
         party.must_have_room()
 
