@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from parlor.adapters.sql.tables import metadata
 from parlor.core.identity.roles import OURS
 from tests.chat_house import House, a_house
 from tests.e2e.authorization import BODIES, FORMS, NAMED, TABLE, Answer, Line
@@ -19,6 +20,13 @@ PLACE = re.compile(r"{\w+}")
 NO_BASE = re.compile(r"/(healthz|readyz|\.well-known)")
 KEYS = frozenset({"key", "poor key"})
 ANY_KEY, NO_KEY = "*", "-"
+STATE = " union all ".join(
+    f"""select '{table}' as name, count(*) as number,
+               coalesce(sum(hashtextextended((to_jsonb(t) - 'last_used_at')::text, 0)), 0) as hash from {table} t"""
+    for table in metadata.tables
+)
+
+Request = tuple[str, str, dict[str, Any]]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -64,16 +72,34 @@ async def test_the_document_says_where_keys_count(document: dict[str, Any]) -> N
 
 @pytest.mark.parametrize("line", TABLE, ids=lambda line: line.route)
 async def test_everybody_is_told_what_the_contract_says(stage: Stage, line: Line) -> None:
+    """And whoever is refused has changed nothing."""
     cast = await a_cast(stage.house) if ends_sessions(line) else stage.cast
-    things: Things = {}
-    got: dict[str, Answer] = {}
+    asks = await requests_of(stage, cast, line)
+    refused = {caller for caller, (status, _) in line.answers.items() if status >= 400}
+    before = await state_of(stage.house)
+    got = {caller: await told(stage, asks[caller]) for caller in line.answers if caller in refused}
+    assert await state_of(stage.house) == before
+    got |= {caller: await told(stage, asks[caller]) for caller in line.answers if caller not in refused}
+    assert got == line.answers
+
+
+async def requests_of(stage: Stage, cast: Cast, line: Line) -> dict[str, Request]:
+    """Make what the line is about, and what each caller sends."""
     names = names_in([line.route, BODIES.get(line.route), NAMED.get(line.route)])
+    things: Things = {}
+    requests: dict[str, Request] = {}
     for caller in line.answers:
         if not things or line.changes:
             things = await stage.things(cast, names)
         headers = await credentials_of(stage, cast, line, caller)
-        got[caller] = await told(stage, line, things, headers, named=caller in KEYS)
-    assert got == line.answers
+        requests[caller] = request_of(line, things, headers, named=caller in KEYS)
+    return requests
+
+
+async def state_of(house: House) -> dict[str, tuple[int, int]]:
+    """Tell every table's rows apart from others; when a key was last used is written some time after."""
+    rows = await house.sql.rows(STATE)
+    return {row["name"]: (row["number"], row["hash"]) for row in rows}
 
 
 def ends_sessions(line: Line) -> bool:
@@ -101,20 +127,23 @@ async def key_of(stage: Stage, cast: Cast, scope: str, *, poor: bool) -> str:
     return await stage.key(stage.keeper, OURS - alike if poor else frozenset({scope}))
 
 
-async def told(
-    stage: Stage, line: Line, things: Things, headers: Mapping[str, str], *, named: bool
-) -> Answer:
-    """Ask, and answer with the status and, of a refusal, its code."""
+def request_of(line: Line, things: Things, headers: Mapping[str, str], *, named: bool) -> Request:
+    """Fill the line in; `named` says whom a service acts for."""
     method, path = filled(line.route, things).split(" ")
     body = BODIES.get(line.route)
     more = NAMED.get(line.route, {}) if named else {}
-    sent: dict[str, Any] = {}
+    sent: dict[str, Any] = {"headers": headers}
     if method == "GET":
         sent["params"] = filled(more, things) or None
     elif body is not None or more:
         sent["data" if line.route in FORMS else "json"] = filled({**(body or {}), **more}, things)
-    base = "" if NO_BASE.match(path) else BASE
-    answer = await stage.nobody.request(method, f"{base}{path}", headers=headers, **sent)
+    return method, path if NO_BASE.match(path) else BASE + path, sent
+
+
+async def told(stage: Stage, request: Request) -> Answer:
+    """Ask, and answer with the status and, of a refusal, its code."""
+    method, path, sent = request
+    answer = await stage.nobody.request(method, path, **sent)
     refused = answer.status_code >= 400
     assert answer.headers.get("content-type", "").startswith("application/problem+json") == refused
     return answer.status_code, answer.json()["code"] if refused else None
