@@ -87,6 +87,14 @@ class Run:
             yield
             await database.execute(f"alter table {table} rename column away to {column}")
 
+    @asynccontextmanager
+    async def refusing(self, table: str, rows: str) -> AsyncIterator[None]:
+        """Let rows be refused, which PostgreSQL shows whole in its error's detail."""
+        async with self.fleet.database() as database:
+            await database.execute(f"alter table {table} add constraint unforeseen check ({rows}) not valid")
+            yield
+            await database.execute(f"alter table {table} drop constraint unforeseen")
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
@@ -124,6 +132,7 @@ def listening(fleet: Fleet) -> Iterator[str]:
 async def said(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Said]:
     """Use every secret there is, on servers whose logs are at hand."""
     folder, needles, port = tmp_path_factory.mktemp("secrets"), Needles(), free_port()
+    needles.guises["$2b$04$"] = "any password's hash"
     boot = needles.add("bootstrap key", f"parlor_boot_{secrets.token_urlsafe(32)}")
     settings = {
         "PARLOR_LOG_LEVEL": "debug",
@@ -308,6 +317,8 @@ async def breakdowns(run: Run, account: dict[str, str]) -> None:
     """What nobody expected happens while a user is read, stored, and signed in."""
     newcomer = {"email": "new@example.com", "password": run.needles.add("newcomer's password", a_password())}
     async with run.without("users", "password_hash"):
+        await run.ask("POST", "/auth/register", 500, json=newcomer)
+    async with run.refusing("users", "email <> 'new@example.com'"):
         await run.ask("POST", "/auth/register", 500, json=newcomer)
     async with run.without("refresh_tokens", "fingerprint"):
         pair = await run.client.post("/auth/login", json=account)

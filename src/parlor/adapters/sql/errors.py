@@ -50,6 +50,7 @@ AWAY = (
 
 def translated(error: BaseException) -> Exception | None:  # noqa: PLR0911 - one answer for each meaning
     """Answer the error to raise in place of a driver's, or None where it is not one of those with a meaning."""
+    _forget_row(error)
     match error:
         case asyncpg.UniqueViolationError() if error.constraint_name in BY_CONSTRAINT:
             return BY_CONSTRAINT[error.constraint_name]()
@@ -65,6 +66,12 @@ def translated(error: BaseException) -> Exception | None:  # noqa: PLR0911 - one
             return DatabaseAway()
         case _:
             return None
+
+
+def _forget_row(error: BaseException) -> None:
+    """Drop the detail, which shows a refused row whole, a password's hash with it: errors are logged."""
+    if isinstance(error, asyncpg.PostgresError):
+        error.detail = None
 
 
 @contextmanager

@@ -26,6 +26,8 @@ STATE_DIR = Path("/var/lib/parlor")
 PATIENCE_S = 30.0
 POLL_S = 0.01
 TAIL_LINES = 20
+# Terse: the detail of an error shows refused rows whole.
+SETTINGS = {"TimeZone": "UTC", "log_timezone": "UTC", "log_error_verbosity": "terse"}
 # Reasons that pass: somebody took the port in between; a killed server's sessions are still ending.
 PASSING = ("could not bind", "pre-existing shared memory block")
 
@@ -44,7 +46,7 @@ class EmbeddedPostgres:
         self.data_dir = data_dir.absolute()
         self.port = 0
         self._pg_bin = pg_bin
-        self._settings = {"TimeZone": "UTC", "log_timezone": "UTC", **(settings or {})}
+        self._settings = {**SETTINGS, **(settings or {})}
         self._state_dir = state_dir
         self._lock: BinaryIO | None = None
         self._server: subprocess.Popen[bytes] | None = None
