@@ -6,6 +6,7 @@ from parlor.adapters.sql.chat_views import SqlChatViews
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.posting import SqlPosts
 from parlor.adapters.sql.work import Hints, Reactions
+from parlor.core.chats.live import Live
 from parlor.core.chats.ports import Posts
 from parlor.core.chats.reactions import (
     PostCard,
@@ -26,6 +27,7 @@ from parlor.core.parties.events import (
     PartyEnded,
     PartyFounded,
 )
+from parlor.core.shared.feed import Feed
 from parlor.wiring.assembly import Assembly
 
 
@@ -34,7 +36,9 @@ def wire_chats(parts: Assembly, database: Database, hints: Hints, *, publish_mes
     parts.add(Posts, SqlPosts(database, hints, publish=publish_messages))
     parts.add(ChatViews, SqlChatViews(database))
     parts.add(ChatSearch, SqlChatSearch(database))
-    parts.add(ChatLog, SqlChatLog(database))
+    log = SqlChatLog(database)
+    parts.add(ChatLog, log)
+    parts.add(Live, Live(parts.get(Feed), log))
 
 
 def chat_reactions(*, publish_messages: bool) -> Reactions:

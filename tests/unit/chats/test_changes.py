@@ -19,6 +19,8 @@ EVERY = [
     Change(CHAT, 6, ChangeKind.LEFT, user_id=ADA),
     Change(CHAT, 7, ChangeKind.ENDED),
     Change(CHAT, 0, ChangeKind.READ, user_id=ADA, seq=9),
+    Change(CHAT, 0, ChangeKind.TYPING, user_id=ADA),
+    Change(CHAT, 0, ChangeKind.PRESENT, message=b"somebody"),
 ]
 
 
@@ -34,7 +36,9 @@ class FakeFeed:
     async def publish(self, channel: str, message: bytes) -> None:
         self.published.append((channel, message))
 
-    def listen(self, channel: str, heard: Callable[[bytes], None]) -> Callable[[], None]:
+    def listen(
+        self, channel: str, heard: Callable[[bytes], None], resumed: Callable[[], None] | None = None
+    ) -> Callable[[], None]:
         raise NotImplementedError
 
 

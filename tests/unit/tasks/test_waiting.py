@@ -31,7 +31,9 @@ class FakeFeed:
         for heard in self.heard:
             heard(message)
 
-    def listen(self, channel: str, heard: Callable[[bytes], None]) -> Callable[[], None]:
+    def listen(
+        self, channel: str, heard: Callable[[bytes], None], resumed: Callable[[], None] | None = None
+    ) -> Callable[[], None]:
         assert channel == ENDED_CHANNEL
         self.heard.append(heard)
         return lambda: self.heard.remove(heard)

@@ -24,7 +24,12 @@ class MemoryFeed:
         """Hand the hint to the loop."""
         asyncio.get_running_loop().call_soon(self._tell, channel, message)
 
-    def listen(self, channel: str, heard: Listener) -> Callable[[], None]:
+    def listen(
+        self,
+        channel: str,
+        heard: Listener,
+        resumed: Callable[[], None] | None = None,  # noqa: ARG002 - the port's; here nothing is lost
+    ) -> Callable[[], None]:
         """Hear what is published from now on."""
         ticket = object()
         self._listeners.setdefault(channel, {})[ticket] = heard

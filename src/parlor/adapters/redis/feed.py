@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import structlog
 from redis.asyncio import Connection
@@ -19,6 +20,7 @@ FIRST_PAUSE_S = 0.05
 LONGEST_PAUSE_S = 1.0
 
 Listener = Callable[[bytes], None]
+Resumed = Callable[[], None]
 
 
 class RedisFeed:
@@ -32,6 +34,7 @@ class RedisFeed:
         self._link = link
         self._prefix = f"{namespace}:feed:"
         self._listeners: dict[str, dict[object, Listener]] = {}
+        self._resumed: dict[str, dict[object, Resumed]] = {}
         self._asked: set[str] = set()
         self._unanswered: Counter[str] = Counter()
         self._live: set[str] = set()
@@ -61,16 +64,20 @@ class RedisFeed:
         if channel not in self._live:
             asyncio.get_running_loop().call_soon(self._tell, channel, message)
 
-    def listen(self, channel: str, heard: Listener) -> Callable[[], None]:
+    def listen(self, channel: str, heard: Listener, resumed: Resumed | None = None) -> Callable[[], None]:
         """Subscribe with the first listener of a channel, unsubscribe with the end of its last."""
         ticket = object()
         self._listeners.setdefault(channel, {})[ticket] = heard
+        if resumed is not None:
+            self._resumed.setdefault(channel, {})[ticket] = resumed
         self._changed.set()
 
         def end() -> None:
             listeners = self._listeners.get(channel, {})
+            self._resumed.get(channel, {}).pop(ticket, None)
             if listeners.pop(ticket, None) is not None and not listeners:
                 del self._listeners[channel]
+                self._resumed.pop(channel, None)
                 self._changed.set()
 
         return end
@@ -147,13 +154,19 @@ class RedisFeed:
         del self._unanswered[channel]
         if subscribed:
             self._live.add(channel)
+            for resumed in tuple(self._resumed.get(channel, {}).values()):
+                self._call(channel, resumed)
 
     def _tell(self, channel: str, message: bytes) -> None:
         for heard in tuple(self._listeners.get(channel, {}).values()):
-            try:
-                heard(message)
-            except Exception:  # one listener's mistake must not end the hearing of all
-                log.exception("feed_listener_failed", channel=channel)
+            self._call(channel, partial(heard, message))
+
+    @staticmethod
+    def _call(channel: str, listener: Callable[[], None]) -> None:
+        try:
+            listener()
+        except Exception:  # one listener's mistake must not end the hearing of all
+            log.exception("feed_listener_failed", channel=channel)
 
     def _channel(self, name: bytes) -> str:
         return name.decode()[len(self._prefix) :]

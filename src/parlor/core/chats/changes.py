@@ -6,7 +6,8 @@ a query:
 
     1 byte    what happened, a letter of `LETTERS`
     8 bytes   rev, big-endian; 0 for what takes none
-    then      the message as JSON (c, e, d, r), 16 bytes of a user's id (j, l), these and 8 bytes of seq (p), or nothing
+    then      the message as JSON (c, e, d, r), 16 bytes of a user's id (j, l, t), these and 8 bytes of seq (p),
+              who listens where (o, `presence.py`), or nothing
 
 JSON is what REST shows of the message, encoded once, by whoever changed it. A letter that a process does not know comes
 from another release: it may ask the table, as it does where a rev is missing.
@@ -35,6 +36,10 @@ class ChangeKind(StrEnum):
     """The chat is no more."""
     READ = "read"
     """Somebody has read up to a message; takes no rev."""
+    TYPING = "typing"
+    """Somebody is typing; takes no rev, and is stored nowhere."""
+    PRESENT = "present"
+    """Who listens in one of the processes; takes no rev, and is stored nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,8 @@ LETTERS = {
     ChangeKind.LEFT: b"l",
     ChangeKind.ENDED: b"x",
     ChangeKind.READ: b"p",
+    ChangeKind.TYPING: b"t",
+    ChangeKind.PRESENT: b"o",
 }
 _KINDS = {letter: kind for kind, letter in LETTERS.items()}
 _HEAD = struct.Struct(">cQ")
@@ -87,7 +94,7 @@ def read(chat_id: ChatId, hint: bytes) -> Change:
         letter, rev = _HEAD.unpack_from(hint)
         kind, rest = _KINDS[letter], hint[_HEAD.size :]
         match kind:
-            case ChangeKind.JOINED | ChangeKind.LEFT:
+            case ChangeKind.JOINED | ChangeKind.LEFT | ChangeKind.TYPING:
                 return Change(chat_id, rev, kind, user_id=_user(rest))
             case ChangeKind.READ:
                 (seq,) = _SEQ.unpack(rest[_ID_BYTES:])

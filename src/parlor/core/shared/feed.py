@@ -21,8 +21,13 @@ class Feed(Protocol):
         """Send a hint, in at most 0.2 s. Never raises: what it says is found in the tables too."""
         ...
 
-    def listen(self, channel: str, heard: Callable[[bytes], None]) -> Callable[[], None]:
-        """Call `heard` (which must not block) with every hint from now on; the answer ends it."""
+    def listen(
+        self, channel: str, heard: Callable[[bytes], None], resumed: Callable[[], None] | None = None
+    ) -> Callable[[], None]:
+        """Call `heard` with every hint from now on; the answer ends it. Neither call may block.
+
+        `resumed` is called when the channel becomes live: what was published before may have been lost.
+        """
         ...
 
 

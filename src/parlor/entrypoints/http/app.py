@@ -30,6 +30,7 @@ from parlor.entrypoints.http.openapi import install_openapi
 from parlor.entrypoints.http.parties import party_routes
 from parlor.entrypoints.http.party_members import party_member_routes
 from parlor.entrypoints.http.realtime import realtime_routes
+from parlor.entrypoints.http.realtime_socket import realtime_socket_route
 from parlor.entrypoints.http.registration import registration_routes
 from parlor.entrypoints.http.roles import role_routes
 from parlor.entrypoints.http.schedules import schedule_routes
@@ -107,6 +108,7 @@ def _install(app: FastAPI, container: Container) -> None:
     )
     for make_routes in contexts:
         app.router.routes += make_routes(container).routes
+    app.router.routes.append(realtime_socket_route(container))
     if container.settings.docs_shown:
         install_docs(app)
     install_asyncapi(app, container.settings)

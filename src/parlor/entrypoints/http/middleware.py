@@ -16,6 +16,7 @@ from parlor.entrypoints.http.cors import Cors, Headers
 from parlor.entrypoints.http.errors import InternalError, problem
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+UPGRADED = 101
 CLIENT_GONE = 499  # nginx's word for it: nobody is there to read an answer
 QUIET = frozenset({"/healthz", "/readyz"})
 
@@ -33,9 +34,10 @@ class Edge:
         self._common = common_headers(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        scope.setdefault("method", "GET")  # of a WebSocket's handshake: any other is none
         call = scope[KEY] = Call.of(scope)
         started = time.perf_counter()
         tokens = bind_contextvars(request_id=call.request_id)
@@ -68,9 +70,13 @@ class Edge:
         """Wrap `send`: every answer gets the common headers, unless it brings its own."""
 
         def marked(message: Message) -> Awaitable[None]:
-            if message["type"] == "http.response.start":
-                call.status = message["status"]
-                message["headers"] = self._headers(call, method, message["headers"])
+            match message["type"]:
+                case "http.response.start" | "websocket.http.response.start":
+                    call.status = message["status"]
+                    message["headers"] = self._headers(call, method, message["headers"])
+                case "websocket.accept":
+                    call.status = UPGRADED
+                    message["headers"] = [(b"x-request-id", call.request_id.encode())]
             return send(message)
 
         return marked

@@ -14,13 +14,17 @@ from parlor.config import Settings
 from parlor.core.shared.errors import Busy, ParlorError
 from parlor.entrypoints.garbage import spare_what_is_made
 from parlor.entrypoints.http.call import call_of, new_request_id
+from parlor.entrypoints.http.conversation import MAX_FRAME
 from parlor.entrypoints.http.errors import PROBLEM, BadRequest, HeadTooLarge, problem, problem_json, status_of
 from parlor.entrypoints.http.middleware import Edge, common_headers
+from parlor.entrypoints.http.realtime_socket import HEARTBEAT_S, PATH
 from parlor.entrypoints.http.streams import CONNECTION
+from parlor.entrypoints.http.websockets import LimitedWebSocket
 
 MAX_HEAD_BYTES = 65_536
 MAX_CONNECTIONS = 10_000  # each WebSocket is one
 KEEP_ALIVE_S = 15
+SOCKET_PATH = PATH.encode()
 
 
 class HeadTimeoutProtocol(HttpToolsProtocol):
@@ -50,6 +54,10 @@ class HeadTimeoutProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(HeadTooLarge())
+
+    def _should_upgrade_to_ws(self) -> bool:
+        """Tell the one route that upgrades; on any other, who asks for it gets the answer of any other request."""
+        return bool(self.url.partition(b"?")[0] == SOCKET_PATH and self.parser.get_method() == b"GET")
 
     def on_headers_complete(self) -> None:
         """Stop waiting: what follows is the application's, with limits of its own."""
@@ -150,11 +158,19 @@ def _bound(host: str, port: int) -> socket.socket:
 
 def make_server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
     """Make a server that `serve(sockets=…)` runs, and `should_exit` ends."""
-    fields = {"settings": settings, "full": Edge(_full, settings=settings), "ending": asyncio.Event()}
+    fields: dict[str, Any] = {
+        "settings": settings,
+        "full": Edge(_full, settings=settings),
+        "ending": asyncio.Event(),
+    }
     limited = type("Protocol", (HeadTimeoutProtocol,), fields)
     options: dict[str, Any] = {
         "http": limited,
-        "ws": "none",  # no route upgrades: who asks for it gets the answer of any other request
+        "ws": type("WebSocket", (LimitedWebSocket,), {"settings": settings}),
+        "ws_max_size": 2 * MAX_FRAME,  # what is not much too large is told so in a frame
+        "ws_ping_interval": float(HEARTBEAT_S),
+        "ws_ping_timeout": float(HEARTBEAT_S),
+        "ws_per_message_deflate": False,  # 64 KiB of memory a connection, for frames of 400 bytes
         "loop": "none" if sys.platform == "win32" else "uvloop",
         "lifespan": "on",
         "log_config": None,

@@ -156,7 +156,7 @@ class EventStream(Response):
 
     async def _stream(self, source: Source, connection: Connection, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        await _first_of(
+        await first_of(
             _tell(source, send),
             _gone(receive),
             connection.ending.wait(),
@@ -169,7 +169,7 @@ class EventStream(Response):
             connection.abort()
 
 
-async def _first_of(*ways: Coroutine[Any, Any, object]) -> None:
+async def first_of(*ways: Coroutine[Any, Any, object]) -> None:
     """Run all until one of them ends, then end the others."""
     running = [asyncio.create_task(way) for way in ways]
     try:
