@@ -32,7 +32,10 @@ class FakeFeed:
             heard(message)
 
     def listen(
-        self, channel: str, heard: Callable[[bytes], None], resumed: Callable[[], None] | None = None
+        self,
+        channel: str,
+        heard: Callable[[bytes], None],
+        resumed: Callable[[], None] | None = None,  # noqa: ARG002 - the port's
     ) -> Callable[[], None]:
         assert channel == ENDED_CHANNEL
         self.heard.append(heard)

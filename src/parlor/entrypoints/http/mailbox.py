@@ -21,6 +21,7 @@ class Mailbox:
         self._queue = deque[Frame | ChatId]()
         self._gaps: dict[ChatId, tuple[int, int]] = {}
         self._bytes = 0
+        self._in_hand: Frame | None = None
         self._full_since: float | None = None
         self._moved = asyncio.Event()
         self._overflown = asyncio.Event()
@@ -45,6 +46,7 @@ class Mailbox:
 
     async def next(self) -> bytes:
         """Give the next one, once there is one: to be called when the one before has been taken."""
+        self._in_hand = None
         while not self._queue:
             self._full_since = None
             self._overflown.clear()
@@ -53,8 +55,10 @@ class Mailbox:
         first = self._queue.popleft()
         if isinstance(first, Frame):
             self._count(-len(first.json))
-            return first.json
-        return self._gap_of(first)
+            self._in_hand = first
+        else:
+            self._in_hand = self._gap_of(first)
+        return self._in_hand.json
 
     async def stuck(self) -> None:
         """Return when its reader has not caught up for 10 s since it was full."""
@@ -69,8 +73,11 @@ class Mailbox:
             await asyncio.sleep(left)
 
     def gaps(self) -> list[bytes]:
-        """Give what a reader must at least be told before the connection is closed."""
-        return [self._gap_of(chat_id) for chat_id in tuple(self._gaps)]
+        """Give, in place of everything that was not taken, what its reader must at least be told."""
+        if self._in_hand is not None:
+            self._queue.appendleft(self._in_hand)
+        self._collapse()
+        return [self._gap_of(chat_id).json for chat_id in tuple(self._gaps)]
 
     @property
     def _full(self) -> bool:
@@ -111,7 +118,7 @@ class Mailbox:
         first, last = self._gaps.get(chat_id, (frame.from_rev, frame.to_rev))
         self._gaps[chat_id] = (min(first, frame.from_rev), max(last, frame.to_rev))
 
-    def _gap_of(self, chat_id: ChatId) -> bytes:
+    def _gap_of(self, chat_id: ChatId) -> Frame:
         first, last = self._gaps.pop(chat_id)
         self._count(0)
-        return told(Gap(chat_id, first, last)).json
+        return told(Gap(chat_id, first, last))

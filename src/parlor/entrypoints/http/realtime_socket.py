@@ -117,7 +117,9 @@ class Sockets:
 
 
 class RealtimeSocket:
-    """`GET /api/v1/realtime`, as an ASGI application."""
+    """`GET /api/v1/realtime`, as an ASGI application; `route` is what the log calls it."""
+
+    route: WebSocketRoute
 
     def __init__(self, container: Container) -> None:
         settings = container.settings
@@ -130,6 +132,7 @@ class RealtimeSocket:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse before the upgrade, or talk until one side ends it."""
         call = call_of(scope)
+        scope["route"] = self.route
         try:
             await admit(call, scope)
             caller, user_id = caller_of(call), principal_of(call).user.id
@@ -189,7 +192,9 @@ class RealtimeSocket:
 
 def realtime_socket_route(container: Container) -> WebSocketRoute:
     """Make the route."""
-    return WebSocketRoute(PATH, RealtimeSocket(container), name="realtime")
+    served = RealtimeSocket(container)
+    served.route = WebSocketRoute(PATH, served, name="realtime")
+    return served.route
 
 
 async def _listen(receive: Receive, conversation: Conversation) -> None:
@@ -211,7 +216,8 @@ async def _until_stuck(conversation: Conversation) -> None:
 
 async def _leave(scope: Scope, send: Send, conversation: Conversation, closing: Closing) -> None:
     """Say why, past everything that still waits for the reader."""
-    texts = [*conversation.mailbox.gaps(), error_frame(closing.error, {})]
+    texts = [*conversation.mailbox.gaps()] if closing.code == TOO_SLOW else []
+    texts.append(error_frame(closing.error, {}))
     connection = cast("Connection | None", scope.get(CONNECTION))
     if connection is not None:
         connection.leave(texts, closing.code)

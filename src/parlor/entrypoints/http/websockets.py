@@ -24,7 +24,7 @@ from parlor.entrypoints.http.streams import CONNECTION
 
 SEND_BUFFER_BYTES = 131_072  # the kernel's own would grow to megabytes for a peer who reads nothing
 MOST_FRAGMENTS = 64
-LINGER_S = 10.0
+LINGER_S = 30.0
 FAREWELL_S = 2.0
 TOO_BIG = 1009
 
@@ -117,7 +117,7 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
         self.loop.call_later(FAREWELL_S, self.transport.abort)
 
     def leave(self, texts: Sequence[bytes], code: int) -> None:
-        """Say these and the code, past what still waits to be written; drop the connection after 10 s at most."""
+        """Say these and the code, past what still waits to be written; drop the connection after 30 s at most."""
         if self.close_sent or self.disconnected:
             return
         with suppress(InvalidState):  # the peer has said goodbye first
