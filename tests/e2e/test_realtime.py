@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,18 +66,23 @@ class Follower:
     gaps: int = 0
 
     async def run(self, last_rev: asyncio.Future[int]) -> None:
-        while not (last_rev.done() and self.rev >= last_rev.result()):
-            with suppress(*LOST):
+        while not self._is_done(last_rev):
+            try:
                 async with at(self.user, self.house.any()) as client, a_wire(client, close_timeout=1) as wire:
                     await wire.follow(self.chat, since_rev=self.rev)
                     await self._read(wire, client, last_rev)
+            except LOST:
+                await asyncio.sleep(0.01)
             self.dropped += 1
+
+    def _is_done(self, last_rev: asyncio.Future[int]) -> bool:
+        return last_rev.done() and self.rev >= last_rev.result()
 
     async def _read(self, wire: Wire, client: httpx.AsyncClient, last_rev: asyncio.Future[int]) -> None:
         live = False
         stays = random.randrange(5, 80)
         for _ in range(stays if not last_rev.done() else 10_000):
-            if last_rev.done() and self.rev >= last_rev.result():
+            if self._is_done(last_rev):
                 return
             try:
                 async with asyncio.timeout(0.5):
@@ -219,7 +224,7 @@ async def test_every_listener_ends_with_every_change_in_order_though_they_drop_a
         last_rev.set_result(page["last_rev"])
         async with asyncio.timeout(PATIENCE_S * ROUNDS):
             await asyncio.gather(*following)
-        expected = {}
+        expected: dict[str, str] = {}
         for writer in writers:
             expected |= writer.said
         for follower in followers:

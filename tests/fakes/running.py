@@ -167,7 +167,12 @@ class FakeFeed:
     async def publish(self, channel: str, message: bytes) -> None:
         self.published.append((channel, message))
 
-    def listen(self, channel: str, heard: Callable[[bytes], None]) -> Callable[[], None]:
+    def listen(
+        self,
+        channel: str,
+        heard: Callable[[bytes], None],
+        resumed: Callable[[], None] | None = None,  # noqa: ARG002 - the port's
+    ) -> Callable[[], None]:
         listening = self.listeners.setdefault(channel, [])
         listening.append(heard)
         return lambda: listening.remove(heard) if heard in listening else None

@@ -19,8 +19,10 @@ def server() -> Iterator[Redis]:
 async def test_the_feed_is_not_live_while_redis_is_away_and_comes_back(server: Redis) -> None:
     async with process(server) as ours:
         heard: list[bytes] = []
-        ours.feed.listen("channel", heard.append)
+        resumed: list[bool] = []
+        ours.feed.listen("channel", heard.append, lambda: resumed.append(ours.feed.live("channel")))
         await eventually(lambda: ours.feed.live("channel"))
+        assert resumed == [True]
         server.kill()
         await eventually(lambda: not ours.feed.live("channel"))
         await ours.feed.publish("channel", b"to ourselves")
@@ -33,6 +35,7 @@ async def test_the_feed_is_not_live_while_redis_is_away_and_comes_back(server: R
             return b"through Redis" in heard
 
         await eventually(through)
+        assert resumed == [True, True]
 
 
 async def test_a_feed_that_starts_without_redis_comes_alive_with_it(server: Redis) -> None:

@@ -15,7 +15,7 @@ import pytest_asyncio
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from parlor.core.chats import changes, following
+from parlor.core.chats import changes, following, live
 from parlor.core.chats.changes import channel_of
 from parlor.core.identity.ports import AccessTokens, IdentityWork
 from parlor.core.shared.feed import Feed
@@ -171,7 +171,7 @@ async def test_a_replay_brings_each_changed_message_once_and_then_what_happens(s
     await ada.does("DELETE", f"/chats/{chat}/messages/{second['id']}")
     async with a_wire(stage.bob.client) as wire:
         assert (await wire.follow(chat, since_rev=0))["last_rev"] == 5
-        replay = await wire.caught_up(chat)
+        replay = await wire.caught_up()
         assert revs(replay) == [
             ("message.created", 3),
             ("message.edited", 4),
@@ -193,7 +193,7 @@ async def test_a_client_that_knows_everything_is_caught_up_at_once(stage: Stage)
 async def test_more_changes_than_are_replayed_are_one_gap_and_then_what_happens(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert following.PAGE == 500
+    assert live.PAGE == 500
     monkeypatch.setattr(following, "PAGE", 5)
     for number in range(6):
         await stage.ada.says(stage.chat, str(number))
@@ -269,7 +269,7 @@ async def test_a_task_is_watched_until_it_has_ended(stage: Stage) -> None:
 @pytest.mark.parametrize("kind", ["subscribe", "typing", "send", "read", "unsubscribe"])
 async def test_a_strangers_chat_is_not_found(stage: Stage, kind: str) -> None:
     guest = await stage.guest()
-    more = {"send": {"text": "hi", "client_id": "x"}, "read": {"seq": 1}}.get(kind, {})
+    more: dict[str, Any] = {"send": {"text": "hi"}, "read": {"seq": 1}}.get(kind, {})  # type: ignore[assignment]  # fields
     async with a_wire(guest.client) as wire:
         for chat in (stage.chat, str(uuid4())):
             await wire.say(kind, chat_id=chat, **more)
@@ -469,6 +469,50 @@ async def test_a_reader_who_reads_nothing_gets_a_gap_and_4408_and_delays_nobody(
         assert gap["to_rev"] > gap["from_rev"] + 10
         assert [frame["code"] for frame in slow.passed if frame["type"] == "error"] == ["too_slow"]
         assert {frame["type"] for frame in await quick.quiet()} <= {"message.created", "presence"}
+
+
+async def test_pings_that_nobody_takes_the_answers_of_are_not_kept(stage: Stage) -> None:
+    open_before = set(stage.api.server.server_state.connections)
+    async with a_wire(stage.bob.client, max_queue=1) as wire:
+        (served,) = [
+            one
+            for one in stage.api.server.server_state.connections - open_before
+            if isinstance(one, websockets.LimitedWebSocket)
+        ]
+        served.pause_writing()  # as the transport says of a peer who takes nothing
+        writes: list[bytes] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(served, "transport", Told(writes))
+            for _ in range(100):
+                served.data_received(masked(0x9, b"x" * 100))
+        assert writes == []
+        served.resume_writing()
+        assert await wire.quiet() == []
+
+
+async def test_a_message_in_very_many_fragments_ends_the_connection(stage: Stage) -> None:
+    async with a_wire(stage.bob.client) as wire:
+        wire.socket.transport.write(masked(0x1, b"{", last=False) + masked(0x0, b"", last=False) * 100)
+        assert await wire.end() == 1009
+
+
+@dataclass
+class Told:
+    """A transport that keeps what it is told to write."""
+
+    writes: list[bytes]
+
+    def write(self, data: bytes) -> None:
+        self.writes.append(data)
+
+    def is_closing(self) -> bool:
+        return False
+
+
+def masked(opcode: int, payload: bytes, *, last: bool = True) -> bytes:
+    """Write a client's frame, under a mask of zeros."""
+    assert len(payload) < 126
+    return bytes([opcode | (0x80 if last else 0), 0x80 | len(payload), 0, 0, 0, 0]) + payload
 
 
 async def test_a_server_that_ends_tells_its_clients_to_come_back(postgres_url: str, template: str) -> None:

@@ -70,10 +70,8 @@ class Table:
             self.members.clear()
         else:
             self.rows[user_id or key] = change
-        if kind is ChangeKind.LEFT:
-            self.members.discard(user_id)  # type: ignore[arg-type]  # somebody leaves
-        if kind is ChangeKind.JOINED:
-            self.members.add(user_id)  # type: ignore[arg-type]  # somebody joins
+        if user_id is not None:
+            self.members ^= {user_id}
         return change
 
     def says(self, key: object = None) -> Change:
@@ -454,5 +452,5 @@ async def _story(actions: list[tuple[str, int]]) -> None:
 
 
 def _up_to_date(reader: Reader) -> bool:
-    revs = [frame.get("to_rev", frame.get("rev", 0)) for frame in reader.ear.frames]
+    revs: list[int] = [frame.get("to_rev", frame.get("rev", 0)) for frame in reader.ear.frames]
     return max([reader.rev, *revs]) == reader.process.table.last_rev

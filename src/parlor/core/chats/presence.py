@@ -82,7 +82,7 @@ class Company:
             chats.discard(chat_id)
         if not chats:
             del self._where[user_id]
-        return before is not online
+        return before is not bool(chats)
 
     def forget(self, chat_id: ChatId) -> None:
         """Know nothing any more of a chat that is no longer followed."""

@@ -40,7 +40,9 @@ from parlor.entrypoints.http.tasks import task_routes
 from parlor.entrypoints.http.users import user_routes
 
 DESCRIPTION = (
-    "Accounts with roles, parties, and background tasks. Errors are RFC 9457 problems; times are UTC."
+    "Accounts with roles, parties, chats, and background tasks. Errors are RFC 9457 problems; times are UTC. "
+    "`GET /api/v1/realtime` upgrades to a WebSocket, opened with a ticket of `POST /api/v1/realtime/tickets` or an "
+    "`Authorization` header: JSON frames, for chats and tasks as they change."
 )
 
 

@@ -42,7 +42,8 @@ class Mailbox:
 
     async def ready(self) -> None:
         """Wait until the reader has taken half of it."""
-        await self._room.wait()
+        while not self._room.is_set():  # whoever was woken first may have filled it again
+            await self._room.wait()
 
     async def next(self) -> bytes:
         """Give the next one, once there is one: to be called when the one before has been taken."""
