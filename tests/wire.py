@@ -11,6 +11,7 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.fleet import Process
 from tests.waiting import PATIENCE_S
 
 Frame = dict[str, Any]
@@ -83,3 +84,10 @@ async def a_wire(client: httpx.AsyncClient, **options: Any) -> AsyncIterator[Wir
 
 def address_of(client: httpx.AsyncClient, query: str = "") -> str:
     return f"ws{str(client.base_url).removeprefix('http').rstrip('/')}/realtime{query}"
+
+
+def at(client: httpx.AsyncClient, process: Process) -> httpx.AsyncClient:
+    """Let the same user ask another process."""
+    return httpx.AsyncClient(
+        base_url=f"{process.base}/api/v1", headers=client.headers, trust_env=False, timeout=40
+    )

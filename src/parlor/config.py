@@ -105,9 +105,9 @@ class Settings(BaseSettings):
 
     max_body_bytes: int = Field(1_048_576, alias="PARLOR_MAX_BODY_BYTES", ge=1024)
     header_timeout_s: float = Field(10, alias="PARLOR_HEADER_TIMEOUT_S", gt=0)
-    sockets_per_user: int = Field(20, alias="PARLOR_SOCKETS_PER_USER", ge=1)
+    sockets_per_user: int = Field(100, alias="PARLOR_SOCKETS_PER_USER", ge=1)
     subscriptions_per_socket: int = Field(200, alias="PARLOR_SUBSCRIPTIONS_PER_SOCKET", ge=1, le=1000)
-    frames_per_s: int = Field(50, alias="PARLOR_FRAMES_PER_S", ge=1)
+    frames_per_s: int = Field(200, alias="PARLOR_FRAMES_PER_S", ge=1)
     database_pool: int = Field(10, alias="PARLOR_DATABASE_POOL", ge=2, le=200)
 
     lease_s: float = Field(60, alias="PARLOR_LEASE_S", ge=1)

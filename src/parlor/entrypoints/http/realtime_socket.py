@@ -167,6 +167,8 @@ class RealtimeSocket:
         except Closing as closing:
             call_of(scope).code = closing.error.code
             await _leave(scope, send, conversation, closing)
+        except OSError:
+            pass  # the client has gone
         except Exception as error:
             log.exception("unexpected_error", error=type(error).__name__)
             await _leave(scope, send, conversation, Closing(FAILED, InternalError()))
