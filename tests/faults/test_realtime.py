@@ -151,7 +151,8 @@ async def _story(house: House, ada: httpx.AsyncClient, bob: httpx.AsyncClient) -
     last_rev: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     following = [asyncio.create_task(follower.run(last_rev)) for follower in followers]
     writing = [asyncio.create_task(writer.run()) for writer in writers]
-    await eventually(lambda: sum(len(writer.said) for writer in writers) > WRITERS * EACH // 3)
+    written = WRITERS * EACH // 3
+    await eventually(lambda: sum(len(one.said) for one in writers) > written, within=PATIENCE_S * ROUNDS)
     house.processes.pop().kill()
     await asyncio.gather(*writing)
     page = (await ada.get(f"/chats/{chat}")).json()

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,7 +59,7 @@ class Table:
     away: bool = False
     rows: dict[object, Change] = field(default_factory=dict)
     members: set[UserId] = field(default_factory=lambda: {ADA, BOB})
-    before_answer: Callable[[], object] | None = None
+    before_answer: Callable[[], Awaitable[object]] | None = None
 
     def change(self, key: object, kind: ChangeKind, user_id: UserId | None = None) -> Change:
         self.last_rev += 1
@@ -100,7 +100,7 @@ class Table:
         await asyncio.sleep(0)
         if self.before_answer is not None:
             act, self.before_answer = self.before_answer, None
-            act()
+            await act()
 
 
 @dataclass
@@ -271,23 +271,33 @@ async def test_an_old_departure_does_not_end_who_is_in_the_chat_again(one: Proce
     assert ada.told == [("members", 1), ("members", 2)]
 
 
+@pytest.mark.parametrize("hint", ["in time", "late"])
 @pytest.mark.parametrize("where", ["standing", "replay"])
-async def test_who_is_removed_while_they_catch_up_hears_nothing_later(one: Process, where: str) -> None:
+async def test_who_is_removed_while_they_catch_up_hears_nothing_later(
+    one: Process, where: str, hint: str
+) -> None:
+    one.live.patience_s = 3600
     bob, heard = Ear(BOB), list[Change]()
     one.table.says()
+    await one.follows(Ear(ADA))
 
     def removed() -> None:
         bob.pause = None
         heard.extend([one.table.change(None, ChangeKind.LEFT, BOB), one.table.says()])
-        for change in heard:
-            one.feed.heard[0](changes.written(change))
+        if hint == "in time":
+            for change in heard:
+                one.feed.heard[0](changes.written(change))
+
+    async def removed_meanwhile() -> None:
+        removed()
 
     if where == "standing":
-        one.table.before_answer = removed
+        one.table.before_answer = removed_meanwhile
     else:
         bob.pause = removed
-    follows = await one.follows(bob, since_rev=0)
-    assert not follows.stands
+    await one.follows(bob, since_rev=0)
+    if hint == "late":
+        await one.hears(*heard)
     assert all(rev <= 1 for _, rev in bob.told)
     assert bob.frames[-1] == {"type": "unsubscribed", "chat_id": str(CHAT), "reason": "removed"}
 
@@ -333,6 +343,20 @@ async def test_so_much_during_a_replay_that_it_cannot_wait_is_read_from_the_tabl
     await one.follows(ear, since_rev=0)
     revs = [rev for kind, rev in ear.told if kind != "caught_up"]
     assert revs == list(range(1, one.table.last_rev + 1))
+
+
+async def test_who_read_the_table_before_the_room_began_misses_nothing_between(one: Process) -> None:
+    early, other = Ear(BOB), Ear(ADA)
+
+    async def meanwhile() -> None:
+        one.table.says()
+        await one.follows(other)
+
+    one.table.before_answer = meanwhile
+    await one.follows(early)
+    await one.hears(one.table.says())
+    assert [rev for _, rev in early.told] == [1, 2]
+    assert [rev for _, rev in other.told] == [2]
 
 
 async def test_a_stranger_leaves_no_trace(one: Process) -> None:
