@@ -14,13 +14,14 @@ import asyncio
 from collections import deque
 from typing import Any, Protocol, Self
 
-from parlor.client.errors import ClientError
+from parlor.client.errors import ClientError, Problem
 from parlor.client.mailbox import Closed, Frame, Mailbox
 from parlor.client.rest import Rest
 
 INBOX = 256
 PAGE = 100
 UNKNOWN = -1
+NOT_FOUND = 404
 
 
 class Line(Protocol):
@@ -146,8 +147,14 @@ class LiveChat:
                 pass  # of a sort that is newer than this client
 
     async def _pull(self) -> None:
-        """Read a page of what is missing."""
-        page = await self._changes()
+        """Read a page of what is missing; who may not read it any more has been removed in the meantime."""
+        try:
+            page = await self._changes()
+        except Problem as problem:
+            if problem.status != NOT_FOUND:
+                raise
+            self.end("removed")
+            raise StopAsyncIteration from None
         last = self._missing_to if page["next_rev"] is None else min(page["next_rev"], self._missing_to)
         missing = (one for one in page["items"] if self._rev < one["rev"] <= last)
         self._due.extend(map(_as_change, missing))

@@ -12,6 +12,10 @@ from typing import Any
 import httpx
 
 TOO_MANY, SERVER_ERROR = 429, 500
+# What a frame's error calls what an answer would say by its status.
+PASSING = frozenset(
+    {"unavailable", "busy", "database_busy", "database_unavailable", "lock_timeout", "internal_error"}
+)
 
 
 class ClientError(Exception):
@@ -38,6 +42,7 @@ class Refused(ClientError):
         super().__init__(f"{code}: {detail}" if detail else code)
         self.code = code
         self.detail = detail
+        self.temporary = code in PASSING
 
 
 class Problem(ClientError):

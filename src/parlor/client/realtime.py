@@ -34,6 +34,7 @@ class Realtime:
         self._sends: dict[str, tuple[Frame, asyncio.Future[Any]]] = {}
         self._room = asyncio.Semaphore(SENDS)
         self._reads: dict[str, int] = {}
+        self._later = set[asyncio.Task[None]]()
         self._running: asyncio.Task[None] | None = None
         self._over: Exception | None = Unreachable("open it first: async with")
 
@@ -45,8 +46,10 @@ class Realtime:
 
     async def __aexit__(self, *_: object) -> None:
         assert self._running is not None
-        self._running.cancel()
-        await asyncio.wait({self._running})
+        ending = {self._running, *self._later}
+        for one in ending:
+            one.cancel()
+        await asyncio.wait(ending)
 
     def chat(self, chat_id: str, *, since_rev: int | None = None) -> LiveChat:
         """Follow a chat: what changed after `since_rev`, then whatever changes; without it, from now on."""
@@ -140,23 +143,47 @@ class Realtime:
         match frame:
             case {"type": "sent", "client_id": name, "message": message} if name in self._sends:
                 _settle(self._sends[name][1], message)
-            case {"type": "error", "client_id": name} if name in self._sends:
-                _settle(self._sends[name][1], _refusal(frame))
             case {"type": "task", "task": {"id": name} as task} if name in self._tasks:
                 self._tasks[name].put(task)
-            case {"type": "error", "task_id": name} if name in self._tasks:
-                self._tasks[name].end(_refusal(frame))
-            case {"type": "error", "chat_id": name} if name in self._chats and not self._chats[name].answered:
-                self._chats.pop(name).end("refused", _refusal(frame))
+            case {"type": "error"}:
+                self._fail(frame, _refusal(frame))
             case {"type": "unsubscribed", "chat_id": name, "reason": reason}:
                 if reason != "asked" and name in self._chats:
                     self._chats.pop(name).end(reason)
-            case {"type": "typing" | "read" | "presence" | "error"}:
+            case {"type": "typing" | "read" | "presence"}:
                 self.signals.put(frame)
             case {"chat_id": name} if name in self._chats:
                 self._chats[name].arrive(frame)
             case _:
                 pass  # pong, what was asked for no longer, and sorts that are newer than this client
+
+    def _fail(self, frame: Frame, refusal: Refused) -> None:
+        match frame:
+            case _ if refusal.temporary and self._is_said_again(frame):
+                pass
+            case {"client_id": name} if name in self._sends:
+                _settle(self._sends[name][1], refusal)
+            case {"task_id": name} if name in self._tasks:
+                self._tasks[name].end(refusal)
+            case {"chat_id": name} if name in self._chats and not self._chats[name].answered:
+                self._chats.pop(name).end("refused", refusal)
+            case _:
+                self.signals.put(frame)
+
+    def _is_said_again(self, frame: Frame) -> bool:
+        """Whether what could not be done now is repeated: sends and tasks anyway, a subscription from here."""
+        chat = self._chats.get(frame.get("chat_id", ""))
+        if chat is not None and not chat.answered and "client_id" not in frame:
+            again = asyncio.create_task(self._subscribe_later(chat))
+            self._later.add(again)
+            again.add_done_callback(self._later.discard)
+            return True
+        return frame.get("client_id") in self._sends or frame.get("task_id") in self._tasks
+
+    async def _subscribe_later(self, chat: LiveChat) -> None:
+        await asyncio.sleep(self.rest.backoff.pause(0))
+        if self._chats.get(chat.chat_id) is chat and not chat.answered:
+            await self._connection.say(chat.subscription())
 
     def _go_on(self) -> None:
         if self._over is not None:

@@ -162,6 +162,26 @@ async def test_a_chat_that_is_not_there_is_refused(server: Scripted, live: Realt
         await soon(anext(live.chat(CHAT)))
 
 
+async def test_what_cannot_be_followed_just_now_is_followed_later(server: Scripted, live: Realtime) -> None:
+    async def away_at_first(peer: Peer) -> None:
+        await peer.says(HELLO)
+        await peer.hears("subscribe")
+        await peer.says({"type": "error", "code": "database_unavailable", "detail": "No.", "chat_id": CHAT})
+        assert (await peer.hears("subscribe"))["since_rev"] == 1
+        await peer.says(subscribed(1), caught_up(1), change(2))
+
+    server.play(away_at_first)
+    assert await revs(live.chat(CHAT, since_rev=1), 1) == [2]
+
+
+async def test_who_is_removed_before_a_gap_is_pulled_is_told_so(server: Scripted, live: Realtime) -> None:
+    server.on(CHANGES, problem(404, "not_found"))
+    server.play(says(subscribed(9), {"type": "gap", "chat_id": CHAT, "from_rev": 2, "to_rev": 9}, expects=1))
+    chat = live.chat(CHAT, since_rev=1)
+    assert await all_of(chat) == []
+    assert chat.ended == "removed"
+
+
 async def test_leaving_a_chat_unsubscribes_and_lets_it_be_followed_again(
     server: Scripted, live: Realtime
 ) -> None:
