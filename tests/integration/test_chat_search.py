@@ -74,6 +74,18 @@ async def test_a_message_is_found_by_what_it_says_now(house: House) -> None:
     assert [await found(ada, chat, word) for word in ("apples", "pears", "plums")] == [[], [], ["plums"]]
 
 
+@pytest.mark.parametrize("query", ["c", "ch", "cha", "chat", "C#", "chat:", "#", "chaz"])
+async def test_what_the_chat_itself_is_found_by_is_no_word(house: House, query: str) -> None:
+    ada = await house.person()
+    chat = await ada.opens()
+    await ada.says(chat, "apples")
+    plums = await ada.says(chat, "pears")
+    await ada.asks("PATCH", f"{chat}/messages/{plums['id']}", {"text": "plums"})
+    name = UUID(chat[1:]).hex
+    assert [await found(ada, chat, q) for q in (query, name, name[:6], name[:-1] + "-")] == [[]] * 4
+    assert await found(ada, chat, "plum") == ["plums"]
+
+
 @pytest.mark.parametrize("query", ["berry", "bery"])
 async def test_what_is_found_comes_page_by_page(house: House, query: str) -> None:
     ada = await house.person()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from parlor.adapters.sql.chat_views import ME
 from parlor.adapters.sql.driver import PooledConnection
 from parlor.adapters.sql.engine import Database
-from parlor.adapters.sql.message_rows import MESSAGE, chat_word
+from parlor.adapters.sql.message_rows import CHAT_SIGN, MESSAGE, chat_word
 from parlor.core.chats.model import person
 from parlor.core.chats.searching import asked_for, meant_by
 from parlor.core.shared.actor import Actor
@@ -32,7 +32,7 @@ select count(*) > $4 as more, min(seq) filter (where n <= $4) as last,
 _WORDS = f"""
 select distinct lexeme from (
     select found_by from messages where chat_id = $1 order by seq desc limit {RECENT}) recent, unnest(found_by)
- limit {MOST_WORDS}"""
+ where not starts_with(lexeme, '{CHAT_SIGN}') limit {MOST_WORDS}"""
 _NEWEST = 2**63 - 1
 
 NOTHING = b"[]"

@@ -11,6 +11,9 @@ from parlor.core.chats.searching import words_of
 from parlor.core.shared.errors import NotFound
 from parlor.core.shared.ids import ChatId, MessageId
 
+# No word holds it: see `words_of`. So nobody finds a whole chat by the beginning of what it is called here.
+CHAT_SIGN = "#"
+
 MESSAGE = json_object(
     same("id", "chat_id", "seq", "rev", "author_id", "kind", "text", "reply_to", "client_id")
     | {name: moment(name) for name in ("edited_at", "deleted_at")}
@@ -70,7 +73,7 @@ POST_FOR_THE_SYSTEM = _POST.format(author=_NOBODY, kind="'system'", told="", mes
 
 def chat_word(chat_id: ChatId) -> str:
     """Name what every message of a chat is found by: with it the index looks into one chat alone."""
-    return f"chat:{chat_id.hex}"
+    return f"{CHAT_SIGN}{chat_id.hex}"
 
 
 def found_by(chat_id: ChatId, text: str) -> list[str]:
