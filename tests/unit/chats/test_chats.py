@@ -51,6 +51,17 @@ async def test_two_people_have_one_direct_chat_that_nobody_owns(stage: Stage, ad
     assert {stage.member(first.chat_id, one).role for one in (ada, bob)} == {ChatRole.MEMBER}
 
 
+async def test_a_direct_chat_stays_the_same_one_when_the_others_account_is_no_more(
+    stage: Stage, ada: Actor, bob: Actor
+) -> None:
+    chat_id = await stage.direct(ada, bob)
+    stage.database.store.identity.users[id_of(bob)].status = UserStatus.DISABLED
+    again = await stage.open(ada, NewChat(ChatKind.DIRECT, member_ids=[id_of(bob)]))
+    assert (again.chat_id, again.status) == (chat_id, 200)
+    del stage.database.store.identity.users[id_of(bob)]
+    assert await stage.direct(ada, bob) == chat_id
+
+
 async def test_a_direct_chat_is_with_exactly_one_other_and_has_no_title(stage: Stage, ada: Actor) -> None:
     others: list[list[UserId]] = [[], [id_of(ada)], [UserId(uuid7()), UserId(uuid7())]]
     for ids in others:

@@ -51,12 +51,12 @@ class OpenChat:
             earlier = await work.once(once, status=CREATED, ids=[chat.id])
             if earlier is not None:
                 return Opened(ChatId(earlier.ids[0]), earlier.status, replayed=True)
-            await _must_be_known(work, new.member_ids, but=founder)
-            if chat.direct_key is not None:
+            if chat.direct_key is not None:  # the one that there is outlives an account
                 found = await work.chats.find_direct(chat.direct_key)
                 if found is not None:
                     await work.amend(once, status=FOUND, ids=[found])
                     return Opened(found, FOUND)
+            await _must_be_known(work, new.member_ids, but=founder)
             await work.chats.open(chat, _seated(chat, founder, others))
             work.publish(ChatOpened(chat.id, chat.kind, None))
         return Opened(chat.id)
