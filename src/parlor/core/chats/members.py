@@ -45,11 +45,11 @@ class RemoveMember:
         async with self.work() as work:
             chat = await work.chats.get(chat_id)
             member = await work.chat_members.get(chat_id, caller)
+            leaver = member if user_id == caller else await work.chat_members.get(chat_id, user_id)
             chat.must_be_group()
-            if user_id != caller:
+            if leaver is not member:
                 member.must_own()
-                member = await work.chat_members.get(chat_id, user_id)
-            await pass_on(work, chat, member, self.clock())
+            await pass_on(work, chat, leaver, self.clock())
 
 
 @dataclass(frozen=True, slots=True)
