@@ -224,6 +224,20 @@ async def test_an_invitation_is_taken_back_by_who_sent_it_or_a_leader(
     assert stage.told == before
 
 
+async def test_an_expired_invitation_stays_so_when_it_is_taken_back(
+    stage: Stage, ada: Actor, bob: Actor
+) -> None:
+    invitation_id = await stage.invite(await stage.found_private(ada), bob)
+    stage.clock.now = stage.invitation(invitation_id).expires_at
+    before = stage.told
+    for _ in range(2):
+        await stage.act(RevokeInvitation, ada, invitation_id)
+        with pytest.raises(InvitationExpired):
+            await stage.act(AcceptInvitation, bob, invitation_id)
+        stage.invitation(invitation_id).status = InvitationStatus.EXPIRED
+    assert stage.told == before
+
+
 async def test_what_was_answered_is_not_taken_back(stage: Stage, ada: Actor, bob: Actor, cleo: Actor) -> None:
     party_id = await stage.found_private(ada)
     accepted, declined = await stage.invite(party_id, bob), await stage.invite(party_id, cleo)

@@ -36,7 +36,7 @@ class BanUser:
                 await let_go(work, scene.party, membership, Farewell.BANNED, now)
             invitation = await work.invitations.pending(party_id, user_id)
             if invitation is not None:
-                await revoke(work, invitation)
+                await revoke(work, invitation, now)
             if await work.bans.add(Ban(party_id, user_id, banned_by, now)):
                 work.publish(UserBanned(party_id, user_id))
 

@@ -36,6 +36,7 @@ class LeaveEveryParty:
             last = party_ids[-1]
 
     async def _leave(self, party_id: PartyId, user_id: UserId) -> None:
+        now = self.clock()
         async with self.work() as work:
             try:
                 party = await work.parties.get(party_id)
@@ -43,7 +44,7 @@ class LeaveEveryParty:
                 return
             invitation = await work.invitations.pending(party_id, user_id)
             if invitation is not None:
-                await revoke(work, invitation)
+                await revoke(work, invitation, now)
             membership = await work.memberships.find(party_id, user_id)
             if membership is not None:
-                await let_go(work, party, membership, Farewell.DELETED, self.clock())
+                await let_go(work, party, membership, Farewell.DELETED, now)

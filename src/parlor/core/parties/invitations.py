@@ -153,11 +153,12 @@ class RevokeInvitation:
 
     async def __call__(self, actor: Actor, invitation_id: InvitationId) -> None:
         admit(actor)
+        now = self.clock()
         async with self.work() as work:
-            offer = await _offer(work, actor, invitation_id, self.clock())
+            offer = await _offer(work, actor, invitation_id, now)
             if not offer.is_of(actor):
                 offer.scene.must_lead()
-            await revoke(work, offer.invitation)
+            await revoke(work, offer.invitation, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,9 +184,9 @@ class Offer:
             raise NotYourInvitation
 
 
-async def revoke(work: PartyWork, invitation: Invitation) -> None:
+async def revoke(work: PartyWork, invitation: Invitation, at: datetime) -> None:
     """Take an invitation back. It and its party are locked. Raises InvitationEnded."""
-    if invitation.revoke():
+    if invitation.revoke(at):
         await work.invitations.save(invitation)
         work.publish(InvitationRevoked(invitation.party_id, invitation.id, invitation.guest_id))
 

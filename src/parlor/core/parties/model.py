@@ -230,9 +230,12 @@ class Invitation:
         self.must_be_open(at)
         self.status = InvitationStatus.DECLINED
 
-    def revoke(self) -> bool:
-        """Take it back; whether that changed anything. Raises InvitationEnded where the guest has answered."""
-        if self.status is InvitationStatus.REVOKED:
+    def revoke(self, at: datetime) -> bool:
+        """Take it back; whether that changed anything. Raises InvitationEnded where the guest has answered.
+
+        One that has expired stays so: that is why nobody can answer it.
+        """
+        if self.status is InvitationStatus.REVOKED or self.expired(at):
             return False
         if self.status is not InvitationStatus.PENDING:
             raise InvitationEnded
