@@ -559,12 +559,17 @@ async def test_reactions_are_counted_once_each(house: House) -> None:
     await put(bob, "e%CC%81")
     await put(bob, "\u00e9")
     assert await counted() == ({"👍": 2, "\u00e9": 1}, 4)
+    for emoji in ("%2F", "a%2Fb"):
+        await put(bob, emoji)
+    assert (await counted())[0] == {"👍": 2, "\u00e9": 1, "/": 1, "a/b": 1}
+    for emoji in ("%2F", "a%2Fb"):
+        assert (await bob.asks("DELETE", f"{place}/reactions/{emoji}")).status_code == 204
     for _ in range(2):
         assert (await bob.asks("DELETE", f"{place}/reactions/👍")).status_code == 204
-    assert await counted() == ({"👍": 1, "\u00e9": 1}, 5)
+    assert await counted() == ({"👍": 1, "\u00e9": 1}, 9)
     await bob.asks("DELETE", f"{place}/reactions/\u00e9")
     await ada.asks("DELETE", f"{place}/reactions/👍")
-    assert await counted() == ({}, 7)
+    assert await counted() == ({}, 11)
 
 
 async def test_an_emoji_is_short_and_plain_and_a_message_takes_32(house: House) -> None:
@@ -576,6 +581,8 @@ async def test_an_emoji_is_short_and_plain_and_a_message_takes_32(house: House) 
         ("👍" * 9, "too_many_bytes"),
         ("a%0Ab", "control_character"),
         ("%20", "blank"),
+        ("%ff", "invalid_utf8"),
+        ("%ed%a0%80", "invalid_utf8"),
     ):
         for method in ("PUT", "DELETE"):
             answer = await ada.asks(method, f"{place}/reactions/{wrong}")

@@ -168,7 +168,7 @@ def reaction_routes(container: Container) -> APIRouter:
     take_back = container.command(Unreact)
 
     @routes.put(
-        "/chats/{chat_id}/messages/{message_id}/reactions/{emoji}",
+        "/chats/{chat_id}/messages/{message_id}/reactions/{emoji:rest}",
         status_code=204,
         openapi_extra=needs(MEMBERS, MessageDeleted, TooManyReactions, keys=[]),
     )
@@ -178,7 +178,7 @@ def reaction_routes(container: Container) -> APIRouter:
         return Response(status_code=204)
 
     @routes.delete(
-        "/chats/{chat_id}/messages/{message_id}/reactions/{emoji}", status_code=204, openapi_extra=SEEN
+        "/chats/{chat_id}/messages/{message_id}/reactions/{emoji:rest}", status_code=204, openapi_extra=SEEN
     )
     async def unreact(chat_id: UUID, message_id: UUID, emoji: Emoji, actor: CurrentActor) -> Response:
         """Take a reaction back; without one, nothing happens."""

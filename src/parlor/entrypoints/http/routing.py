@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -19,6 +20,23 @@ BASE = "/api/v1"
 
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 Entrance = Callable[[Call, Scope], Awaitable[None]]
+
+
+class RestConvertor(Convertor[str]):
+    """`{name:rest}`: all that is left of a path, slashes and line breaks too, where `path` stops at a line break."""
+
+    regex = r"[\s\S]+"
+
+    def convert(self, value: str) -> str:
+        """Take it as it is."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Write it as it is."""
+        return value
+
+
+register_url_convertor("rest", RestConvertor())
 
 
 class ReadRequest(Request):
