@@ -45,6 +45,7 @@ OWN_WORDS: Mapping[str, str] = {
     "blank": "This needs a visible character.",
     "too_many_bytes": "This may have at most 32 bytes of UTF-8.",
     "control_character": "This holds a control character.",
+    "invalid_encoding": "This is not UTF-8.",
     "lone_surrogate": "This holds half a character.",
     "number_too_large": "This number is outside what this server can hold.",
     "invalid_time": "This must be a time as in RFC 3339.",

@@ -581,8 +581,8 @@ async def test_an_emoji_is_short_and_plain_and_a_message_takes_32(house: House) 
         ("👍" * 9, "too_many_bytes"),
         ("a%0Ab", "control_character"),
         ("%20", "blank"),
-        ("%ff", "invalid_utf8"),
-        ("%ed%a0%80", "invalid_utf8"),
+        ("%ff", "invalid_encoding"),
+        ("%ed%a0%80", "invalid_encoding"),
     ):
         for method in ("PUT", "DELETE"):
             answer = await ada.asks(method, f"{place}/reactions/{wrong}")

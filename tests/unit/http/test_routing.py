@@ -68,6 +68,11 @@ async def model() -> Sent:
     return Sent(word="a")
 
 
+@routes.get("/word/{word:rest}")
+async def spelt(word: str, *, more: str = "none") -> JSONResponse:
+    return JSONResponse([word, more])
+
+
 SHAPES = pytest.mark.parametrize("path", ["/plain/7", "/unusual/7"])
 
 
@@ -83,7 +88,21 @@ async def signed(fake: FakeContainer) -> AsyncIterator[AsyncClient]:
 
 def test_only_endpoints_of_the_plain_shape_are_called_directly() -> None:
     bound = {route.name for route in routes.routes if isinstance(route, Route) and Binding.of(route)}
-    assert bound == {"plain"}
+    assert bound == {"plain", "spelt"}
+
+
+@pytest.mark.parametrize("sent", ["%ff", "%ed%a0%80", "a%c3", "%ff%EF%BF%BD"])
+async def test_bytes_that_are_no_utf8_are_no_text(signed: AsyncClient, sent: str) -> None:
+    answer = await signed.get(f"/word/{sent}?more={sent}&other=%ff")
+    flaws = [(error["pointer"], error["code"]) for error in answer.json()["errors"]]
+    assert flaws == [("path:word", "invalid_encoding"), ("query:more", "invalid_encoding")]
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"), [("%EF%BF%BD", "\ufffd"), ("%c3%a9", "\u00e9"), ("a%2Fb", "a/b"), ("a%0Ab", "a\nb")]
+)
+async def test_what_is_utf8_is_taken_as_it_is(signed: AsyncClient, sent: str, read: str) -> None:
+    assert (await signed.get(f"/word/{sent}?more={sent}&other=%ff")).json() == [read, read]
 
 
 @SHAPES

@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Any, Self, get_origin
+from urllib.parse import parse_qsl, unquote_to_bytes
 
 from fastapi import params
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope
@@ -25,6 +25,7 @@ from parlor.entrypoints.http.call import Call
 from parlor.entrypoints.http.limits import limits_of
 from parlor.validation import flaws_of
 
+REPLACED = "\ufffd"
 COLLECTIONS = frozenset({list, set, frozenset, tuple})
 
 
@@ -61,6 +62,10 @@ class Values:
         self.good[parameter.name] = value
         self.errors += errors
 
+    def refuse(self, parameter: Parameter) -> None:
+        """Note that one is no text."""
+        self.errors.append({"type": "invalid_encoding", "loc": parameter.place})
+
     def miss(self, parameter: Parameter) -> None:
         """Note that one was not sent."""
         self.good[parameter.name] = copy(parameter.default)
@@ -95,8 +100,7 @@ class Binding:
     def arguments(self, call: Call, scope: Scope, receive: Receive, sent: Any) -> dict[str, object]:
         """Read all of them; raises Invalid with every flaw, then PersonRequired where an API key is nobody."""
         values = Values({}, [])
-        for parameter in self.path:
-            values.take(parameter, scope["path_params"][parameter.key])
+        self._read_path(scope, values)
         if self.query:
             self._read_query(scope["query_string"], values)
         if self.body is not None:
@@ -109,13 +113,38 @@ class Binding:
             values.good[name] = taken(call)
         return values.good
 
-    def _read_query(self, raw: bytes, values: Values) -> None:
-        query = QueryParams(raw) if raw else {}
-        for parameter in self.query:
-            if parameter.key in query:
-                values.take(parameter, query[parameter.key])
+    def _read_path(self, scope: Scope, values: Values) -> None:
+        """Take what the server has decoded, which put U+FFFD where there was no UTF-8; also, where it was sent so."""
+        for parameter in self.path:
+            sent = scope["path_params"][parameter.key]
+            if REPLACED in sent and not _is_utf8(unquote_to_bytes(scope["raw_path"])):
+                values.refuse(parameter)
             else:
+                values.take(parameter, sent)
+
+    def _read_query(self, raw: bytes, values: Values) -> None:
+        query = _pairs(raw) if raw else {}
+        for parameter in self.query:
+            sent = query.get(parameter.key)
+            if sent is None:
                 values.miss(parameter)
+            elif sent.isascii() or _is_utf8(sent.encode(errors="surrogateescape")):
+                values.take(parameter, sent)
+            else:
+                values.refuse(parameter)
+
+
+def _pairs(raw: bytes) -> Mapping[str, str]:
+    """Read a query; of what is there twice, the last. Bytes that are no UTF-8 stay what they are."""
+    return dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True, errors="surrogateescape"))
+
+
+def _is_utf8(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _plain(route: APIRoute) -> bool:
