@@ -475,13 +475,29 @@ async def test_one_place_at_a_time_is_asked_for(house: House) -> None:
     for n in range(3):
         await ada.says(chat, str(n))
     cursor = (await ada.gets(f"{chat}/messages", limit=1))["next_cursor"]
-    for params in ({"before": 2, "after": 1}, {"around": 1, "before": 2}, {"cursor": cursor, "after": 1}):
+    for params, wrong in (
+        ({"before": 5, "after": 3}, "after"),
+        ({"around": 1, "before": 2}, "around"),
+        ({"cursor": cursor, "after": 1}, "cursor"),
+    ):
         answer = await ada.asks("GET", f"{chat}/messages", params=params)
-        assert flaws_of(answer) == [("query:cursor", "contradictory_window")]
+        assert flaws_of(answer) == [(f"query:{wrong}", "contradictory_window")]
     for name in ("before", "after", "around"):
         for value in ("-1", "x", str(2**63)):
             answer = await ada.asks("GET", f"{chat}/messages", params={name: value})
             assert [pointer for pointer, _ in flaws_of(answer)] == [f"query:{name}"]
+
+
+async def test_a_cursor_of_one_chat_leads_nowhere_in_another(house: House) -> None:
+    ada = await house.person()
+    one, other = await ada.opens(), await ada.opens()
+    for chat in (one, one, other, other):
+        await ada.says(chat)
+    for path, params in (("messages", {"limit": 1}), ("search", {"limit": 1, "q": "hi"})):
+        cursor = (await ada.gets(f"{one}/{path}", **params))["next_cursor"]
+        assert len((await ada.gets(f"{one}/{path}", **params, cursor=cursor))["items"]) == 1
+        answer = await ada.asks("GET", f"{other}/{path}", params=params | {"cursor": cursor})
+        assert flaws_of(answer) == [("query:cursor", "invalid_cursor")]
 
 
 async def test_changes_are_caught_up_with_from_any_rev(house: House) -> None:

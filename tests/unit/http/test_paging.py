@@ -1,6 +1,7 @@
 """Cursors: only our own come back."""
 
 import base64
+import string
 
 import pytest
 
@@ -34,7 +35,26 @@ def test_no_byte_of_a_cursor_can_be_changed() -> None:
         changed = signed.copy()
         changed[place] ^= 1
         with pytest.raises(InvalidCursor):
-            cursors.read(base64.urlsafe_b64encode(changed).decode())
+            cursors.read(base64.urlsafe_b64encode(changed).rstrip(b"=").decode())
+
+
+@pytest.mark.parametrize("key", [("1", "2"), ("1", "23"), ("1", "234")], ids=str)
+def test_no_character_of_a_cursor_can_be_changed(key: tuple[str, ...]) -> None:
+    """The last one too, of which not every bit counts."""
+    cursors = Cursors("tasks", ["one"])
+    cursor = cursors.write(key)
+    others = {cursor[:-1] + letter for letter in string.ascii_letters + string.digits + "-_"} - {cursor}
+    for changed in (*others, cursor + "=", cursor + "=="):
+        with pytest.raises(InvalidCursor):
+            cursors.read(changed)
+
+
+def test_a_cursor_of_one_place_leads_nowhere_in_another() -> None:
+    cursors = Cursors("messages", ["one"])
+    assert cursors.of("here").read(cursors.of("here").write(KEY)) == KEY
+    for other in (cursors, cursors.of("there")):
+        with pytest.raises(InvalidCursor):
+            other.read(cursors.of("here").write(KEY))
 
 
 def test_a_cursor_of_another_list_is_refused() -> None:

@@ -28,9 +28,9 @@ class ContradictoryWindow(Invalid):
 
     code = "contradictory_window"
 
-    def __init__(self) -> None:
+    def __init__(self, parameter: str) -> None:
         super().__init__()
-        self.flaws = (Flaw("query:cursor", self.code, self.detail),)
+        self.flaws = (Flaw(f"query:{parameter}", self.code, self.detail),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,12 @@ class Window:
     def of(cls, limit: int, asked: Mapping[Side, int | None], key: Key | None = None) -> Self:
         """Read what a client asks for: one side, the key of a page before, or nothing. Raises ContradictoryWindow."""
         given = [(side, seq) for side, seq in asked.items() if seq is not None]
+        if len(given) > 1:
+            raise ContradictoryWindow(given[1][0])
+        if key is not None and given:
+            raise ContradictoryWindow("cursor")
         if key is not None:
             given.append((Side(key[0]), int(key[1])))
-        if len(given) > 1:
-            raise ContradictoryWindow
         return cls(limit, *given[0]) if given else cls(limit)
 
 

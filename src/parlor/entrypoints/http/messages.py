@@ -123,9 +123,10 @@ def reading_routes(container: Container) -> APIRouter:
     ) -> Response:
         """Read messages by their `seq`, in its order: before one, after one, around one, or the newest."""
         asked = {Side.BEFORE: before, Side.AFTER: after, Side.AROUND: around}
-        key = None if cursor is None else history_cursors.read(cursor)
+        cursors = history_cursors.of(chat_id)
+        key = None if cursor is None else cursors.read(cursor)
         window = Window.of(limit, asked, key)
-        return history_cursors.answer(await views.history(actor, ChatId(chat_id), window))
+        return cursors.answer(await views.history(actor, ChatId(chat_id), window))
 
     @routes.get("/chats/{chat_id}/changes", response_model=ChangedMessages, openapi_extra=SEEN)
     async def list_changes(
@@ -155,8 +156,9 @@ def reading_routes(container: Container) -> APIRouter:
         cursor: Cursor = None,
     ) -> Response:
         """Find messages by their words, newest first; where there is none, by words that differ in one letter."""
-        page = search_cursors.request(limit, cursor)
-        return search_cursors.answer(await find(actor, ChatId(chat_id), q, page))
+        cursors = search_cursors.of(chat_id)
+        page = await find(actor, ChatId(chat_id), q, cursors.request(limit, cursor))
+        return cursors.answer(page)
 
     return routes
 
