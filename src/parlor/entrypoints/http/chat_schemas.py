@@ -20,7 +20,7 @@ from parlor.core.chats.model import (
 )
 from parlor.core.chats.reading import MOST_EMBEDDED, QUERY_LENGTH
 from parlor.core.shared.ids import UserId
-from parlor.entrypoints.http.schemas import Body, OneLine, Shown, ShownTime, Words, refused
+from parlor.entrypoints.http.schemas import Body, OneLine, Shown, ShownTime, Words, refused, visible
 
 LARGEST = 2**63 - 1
 
@@ -30,9 +30,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def _lines(text: str) -> str:
     if _CONTROL.search(text):
         raise refused("control_character")
-    if not text.strip():
-        raise refused("blank")
-    return text
+    return visible(text)
 
 
 def _emoji(text: str) -> str:

@@ -20,6 +20,11 @@ from parlor.validation import OWN_WORDS
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CONTROL_IN_PROSE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# White space, and what Unicode has nothing drawn for (Default_Ignorable_Code_Point, and blank symbols).
+_NOTHING = re.compile(
+    "[\\s\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001d159\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]*"
+)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 
 
@@ -52,8 +57,9 @@ def _prose(text: str) -> str:
     return text
 
 
-def _visible(text: str) -> str:
-    if not text.strip():
+def visible(text: str) -> str:
+    """Answer a text in which there is something to see. Raises the error `blank`."""
+    if _NOTHING.fullmatch(text):
         raise refused("blank")
     return text
 
@@ -83,7 +89,7 @@ def _sorted(words: Iterable[str]) -> list[str]:
 _TIME_SCHEMA: dict[str, Any] = {"type": "string", "format": "date-time"}
 
 OneLine = Annotated[str, AfterValidator(_one_line)]
-Words = Annotated[str, AfterValidator(_one_line), AfterValidator(_visible)]
+Words = Annotated[str, AfterValidator(_one_line), AfterValidator(visible)]
 Prose = Annotated[str, AfterValidator(_prose)]
 GivenTime = Annotated[datetime, BeforeValidator(_time), WithJsonSchema(_TIME_SCHEMA)]
 ShownTime = Annotated[datetime, PlainSerializer(write_time), WithJsonSchema(_TIME_SCHEMA)]
