@@ -18,11 +18,19 @@ WORDS = {
 }
 
 
+def _described(name: str) -> dict[str, Any]:
+    return {"description": WORDS[name], "schema": {"type": "string"}}
+
+
+# For the `responses` of a route that says where the resource is, where nothing else tells that it does.
+PLACED = {"headers": {"Location": _described("Location")}}
+
+
 def add_headers(operation: dict[str, Any], schemas: Mapping[str, Any]) -> None:
     """Name the headers of every answer of an operation."""
     for status, response in operation["responses"].items():
         named = _named(operation, int(status), response, schemas)
-        headers = {name: {"description": WORDS[name], "schema": {"type": "string"}} for name in named}
+        headers = {name: _described(name) for name in named}
         response["headers"] = {**headers, **response.get("headers", {})}
 
 

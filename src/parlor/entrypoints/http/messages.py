@@ -21,6 +21,7 @@ from parlor.core.chats.posting import DeleteMessage, EditMessage, PostMessage, R
 from parlor.core.chats.reading import ChatSearch, ChatViews, ContradictoryWindow, Side, Window
 from parlor.core.shared.ids import ChatId, MessageId
 from parlor.core.shared.paging import DEFAULT_LIMIT
+from parlor.entrypoints.http.answer_headers import PLACED
 from parlor.entrypoints.http.answers import JSON
 from parlor.entrypoints.http.auth import CurrentActor
 from parlor.entrypoints.http.chat_schemas import (
@@ -43,7 +44,12 @@ SEEN = needs(MEMBERS, keys=[])
 POST_EXTRA = needs(MEMBERS, UnknownMessage, ClientIdReused, keys=[])
 HISTORY_EXTRA = needs(MEMBERS, ContradictoryWindow, InvalidCursor, keys=[])
 SENT: dict[int | str, dict[str, Any]] = {
-    200: {"model": Message, "description": "This `client_id` was sent before: the message of that time."}
+    201: PLACED,
+    200: {
+        "model": Message,
+        "description": "This `client_id` was sent before: the message of that time.",
+        **PLACED,
+    },
 }
 
 

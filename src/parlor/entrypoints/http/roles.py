@@ -28,6 +28,7 @@ from parlor.core.identity.roles import (
 from parlor.core.shared.actor import Actor
 from parlor.core.shared.errors import NotFound
 from parlor.core.shared.paging import DEFAULT_LIMIT
+from parlor.entrypoints.http.answer_headers import PLACED
 from parlor.entrypoints.http.answers import JSON, shown
 from parlor.entrypoints.http.auth import CurrentActor
 from parlor.entrypoints.http.openapi import needs
@@ -112,6 +113,7 @@ def role_routes(container: Container) -> APIRouter:
         "/roles",
         status_code=201,
         response_model=Role,
+        responses={201: PLACED},
         openapi_extra=needs(MANAGE_ROLES, RoleExists, TooManyRoles, *PERMISSIONS),
     )
     async def post_role(body: RoleBody, actor: CurrentActor) -> Response:
