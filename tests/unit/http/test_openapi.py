@@ -66,6 +66,18 @@ def test_each_operation_says_what_it_needs(document: dict[str, Any]) -> None:
     assert needed["enqueue"] == "tasks:create"
     assert needed["list_dead_letters"] == "tasks:manage"
     assert needed["me"] == "own"
+    told = {
+        name: operation["description"].partition("For: ")[2]
+        for name, operation in operations(document).items()
+    }
+    assert "its invited guests; `parties:write`" in told["join_a_party"]
+    assert (
+        "members and invited guests; `parties:read`, `parties:write` or `parties:manage`" in told["get_party"]
+    )
+    assert "`parties:write` for anybody, which an API key needs" in told["found_a_party"]
+    assert "`parties:read` for anybody, which an API key needs" in told["list_invitations"]
+    assert "`parties:manage`" in told["end_a_party"]
+    assert "guests" not in told["list_party_members"]
     assert all("For: " in operation["description"] for operation in operations(document).values())
 
 
@@ -113,6 +125,8 @@ def test_each_answer_names_its_headers(document: dict[str, Any]) -> None:
     assert named["enqueue_all", "202"] == {"X-Request-ID", "Idempotent-Replayed"}
     assert named["get_task", "200"] == named["me", "200"] == {"X-Request-ID", "ETag"}
     assert named["list_tasks", "200"] == {"X-Request-ID"}
+    for placed in (("post_message", "201"), ("post_message", "200"), ("post_role", "201")):
+        assert named[placed] == {"X-Request-ID", "Location"}
     assert "WWW-Authenticate" in named["me", "401"]
     assert "Retry-After" in named["me", "503"]
 

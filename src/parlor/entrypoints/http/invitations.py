@@ -35,7 +35,7 @@ from parlor.entrypoints.http import idempotency
 from parlor.entrypoints.http.answers import JSON
 from parlor.entrypoints.http.auth import CurrentActor
 from parlor.entrypoints.http.idempotency import REPLAYED, InvalidIdempotencyKey, once_key
-from parlor.entrypoints.http.openapi import GUEST, PARTY_OFFICER, needs
+from parlor.entrypoints.http.openapi import GUEST, INVITED, INVITER, PARTY_OFFICER, needs
 from parlor.entrypoints.http.paging import Cursor, Cursors, InvalidCursor, Limit
 from parlor.entrypoints.http.party_schemas import Invitation, InvitationPage, Member, SomeUser
 from parlor.entrypoints.http.routing import api_router
@@ -47,7 +47,7 @@ REPEATABLE = (IdempotencyKeyReused, IdempotencyInProgress, InvalidIdempotencyKey
 INVITE_EXTRA = needs(
     PARTY_OFFICER, PermissionMissing, RoleNeeded, UnknownUser, Banned, AlreadyMember, *REPEATABLE
 ) | {"parameters": [idempotency.PARAMETER]}
-LIST_EXTRA = needs(GUEST, PermissionMissing, UserRequired, InvalidCursor)
+LIST_EXTRA = needs(INVITED, PermissionMissing, UserRequired, InvalidCursor)
 ANSWERED = (PermissionMissing, NotYourInvitation, InvitationEnded, InvitationExpired)
 
 
@@ -114,7 +114,7 @@ def invitation_routes(container: Container) -> APIRouter:
     @routes.delete(
         "/invitations/{invitation_id}",
         status_code=204,
-        openapi_extra=needs(PARTY_OFFICER, PermissionMissing, RoleNeeded, InvitationEnded),
+        openapi_extra=needs(INVITER, PermissionMissing, RoleNeeded, InvitationEnded),
     )
     async def take_invitation_back(invitation_id: UUID, actor: CurrentActor) -> Response:
         """Take an invitation back; whoever sent it may, too."""

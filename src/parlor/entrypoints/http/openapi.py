@@ -32,21 +32,35 @@ Kinds = Iterable[type[ParlorError]]
 PUBLIC = "public"
 SIGNED_IN = "signed in"
 OWN = "own"
+PARTY_FOUNDER = "party:founder"
 PARTY_VIEWER = "party:viewer"
+PARTY_GUEST = "party:guest"
+PARTY_JOINER = "party:joiner"
 PARTY_MEMBER = "party:member"
 PARTY_OFFICER = "party:officer"
 PARTY_OWNER = "party:owner"
+PARTY_ENDER = "party:ender"
 GUEST = "guest"
+INVITED = "invited"
+INVITER = "inviter"
 MEMBERS = "members"
+_SEES_ANY = "`parties:read`, `parties:write` or `parties:manage` for any"
 WORDS = {
     PUBLIC: "anybody",
     SIGNED_IN: "anybody signed in",
     OWN: "the one whom it belongs to",
-    PARTY_VIEWER: "anybody signed in where the party is public, else its members; `parties:read` for any",
+    PARTY_FOUNDER: "anybody signed in; `parties:write` for anybody, which an API key needs",
+    PARTY_VIEWER: f"anybody signed in where the party is public, else its members; {_SEES_ANY}",
+    PARTY_GUEST: f"anybody signed in where the party is public, else its members and invited guests; {_SEES_ANY}",
+    PARTY_JOINER: "anybody signed in where the party is public, else its invited guests; `parties:write` for anybody, "
+    "which an API key needs",
     PARTY_MEMBER: "the party's members; `parties:write` for any",
     PARTY_OFFICER: "the party's owner and officers; `parties:write` for any",
     PARTY_OWNER: "the party's owner; `parties:write` for any",
+    PARTY_ENDER: "the party's owner; `parties:write` or `parties:manage` for any",
     GUEST: "the guest; `parties:write` for any",
+    INVITED: "anybody signed in, about themselves; `parties:read` for anybody, which an API key needs",
+    INVITER: "whoever sent it, the party's owner and officers; `parties:write` for any",
     MEMBERS: "those who are in it",
 }
 

@@ -21,7 +21,14 @@ from parlor.entrypoints.http import idempotency, preconditions
 from parlor.entrypoints.http.answers import etag, shown, viewed
 from parlor.entrypoints.http.auth import CurrentActor
 from parlor.entrypoints.http.idempotency import REPLAYED, InvalidIdempotencyKey, once_key
-from parlor.entrypoints.http.openapi import PARTY_OFFICER, PARTY_OWNER, PARTY_VIEWER, SIGNED_IN, needs
+from parlor.entrypoints.http.openapi import (
+    PARTY_ENDER,
+    PARTY_FOUNDER,
+    PARTY_GUEST,
+    PARTY_OFFICER,
+    SIGNED_IN,
+    needs,
+)
 from parlor.entrypoints.http.paging import Cursor, Cursors, InvalidCursor, Limit
 from parlor.entrypoints.http.party_schemas import Party, PartyBody, PartyChanges, PartyPage
 from parlor.entrypoints.http.preconditions import InvalidIfMatch, expected_by
@@ -40,14 +47,14 @@ HasRoom = Annotated[bool, Query(description="Only those with a free seat.")]
 Order = Annotated[Sort | None, Query(description="`best` where `q` is given, else `new`.")]
 
 REPEATABLE = (IdempotencyKeyReused, IdempotencyInProgress, InvalidIdempotencyKey)
-FOUND_EXTRA = needs(SIGNED_IN, PermissionMissing, UserRequired, UnknownUser, *REPEATABLE) | {
+FOUND_EXTRA = needs(PARTY_FOUNDER, PermissionMissing, UserRequired, UnknownUser, *REPEATABLE) | {
     "parameters": [idempotency.PARAMETER]
 }
 SEARCH_EXTRA = needs(SIGNED_IN, InvalidCursor, PermissionMissing, UserRequired, SearchTooBroad)
 CHANGE_EXTRA = needs(
     PARTY_OFFICER, PermissionMissing, RoleNeeded, Stale, InvalidIfMatch, CapacityBelowMembers
 ) | {"parameters": [preconditions.PARAMETER]}
-END_EXTRA = needs(PARTY_OWNER, PermissionMissing, RoleNeeded, Stale, InvalidIfMatch) | {
+END_EXTRA = needs(PARTY_ENDER, PermissionMissing, RoleNeeded, Stale, InvalidIfMatch) | {
     "parameters": [preconditions.PARAMETER]
 }
 
@@ -94,7 +101,7 @@ def party_routes(container: Container) -> APIRouter:
         return shown(party, status=CREATED, headers={"ETag": etag(party.version), **place})
 
     @routes.get(
-        "/parties/{party_id}", response_model=Party, openapi_extra=needs(PARTY_VIEWER, PermissionMissing)
+        "/parties/{party_id}", response_model=Party, openapi_extra=needs(PARTY_GUEST, PermissionMissing)
     )
     async def get_party(party_id: UUID, actor: CurrentActor) -> Response:
         """Read a party; a guest reads the one of a pending invitation, too."""

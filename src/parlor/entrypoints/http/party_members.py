@@ -25,6 +25,7 @@ from parlor.core.shared.paging import DEFAULT_LIMIT
 from parlor.entrypoints.http.answers import JSON, etag, shown
 from parlor.entrypoints.http.auth import CurrentActor
 from parlor.entrypoints.http.openapi import (
+    PARTY_JOINER,
     PARTY_MEMBER,
     PARTY_OFFICER,
     PARTY_OWNER,
@@ -43,7 +44,7 @@ from parlor.entrypoints.http.party_schemas import (
 )
 from parlor.entrypoints.http.routing import api_router
 
-JOIN_EXTRA = needs(PARTY_VIEWER, PermissionMissing, UserRequired, UnknownUser, Banned, PartyFull)
+JOIN_EXTRA = needs(PARTY_JOINER, PermissionMissing, UserRequired, UnknownUser, Banned, PartyFull)
 LEAVE_EXTRA = needs(PARTY_MEMBER, PermissionMissing, UserRequired, NotAMember)
 LIST_EXTRA = needs(PARTY_VIEWER, PermissionMissing, InvalidCursor)
 ROLE_EXTRA = needs(PARTY_OWNER, PermissionMissing, RoleNeeded, PartyOwner)
