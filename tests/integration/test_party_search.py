@@ -103,6 +103,16 @@ async def test_the_best_match_comes_first(sql: Sql, shown: SqlPartyViews) -> Non
     assert {q: next(iter(await names(shown, q)), None) for q in FIRST} == FIRST
 
 
+async def test_two_letters_that_changed_places_are_put_right_in_longer_names(
+    sql: Sql, shown: SqlPartyViews
+) -> None:
+    meant = ["Dragon", "Dragonfly", "Dragons of Tuesday"]
+    await founded(sql, *meant, "Unlike", "Argonauts of Rome")
+    for q in ("dargon", "drgaon", "rdagon", "DARGON"):
+        listed = await names(shown, q, limit=2)
+        assert (sorted(listed[:3]), "Unlike" in listed) == (meant, False)
+
+
 async def test_exact_then_prefix_then_word_then_likeness(sql: Sql, shown: SqlPartyViews) -> None:
     await founded(sql, "Red Dragons", "The Dragon", "Dragonfly", "Dragon", "Dargon", "Unlike")
     assert await names(shown, "dragon") == ["Dragon", "Dragonfly", "The Dragon", "Red Dragons", "Dargon"]
@@ -246,6 +256,7 @@ async def test_no_search_reads_the_table_from_end_to_end_or_walks_the_names(
     alike = {"ix_parties_grams", "ix_parties_name"}
     meant = [
         (PartySearch("dargon"), alike),
+        (PartySearch("silver dargon tuesday"), alike),
         (PartySearch("dragon", has_room=True, sort=Sort.NEW), alike),
         (PartySearch("silver dragon", visibility=Visibility.PUBLIC), alike),
         (PartySearch("dr"), {"ix_parties_name"}),

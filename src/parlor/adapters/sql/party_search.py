@@ -7,15 +7,17 @@ candidates. A trigram arm has no order of its own: with one, the planner walks t
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from parlor.adapters.sql.naming import grams_of, key_of
+from parlor.adapters.sql.naming import grams_of, key_of, swapped
 from parlor.core.parties.model import Visibility
 from parlor.core.parties.ports import PartySearch, Sort
 from parlor.core.shared.ids import UserId
 from parlor.core.shared.paging import Key, PageRequest
 
-# Low enough for two letters that changed places: `dargon` is 0.27 like `dragon`, and 0.18 like `dragons`. The second is
-# for when nothing is as much alike as the first: at once, it would fill the candidates with what is hardly alike.
+# Low enough for a slip in a short name: `dagon` is 0.33 like `dragon`. The second is for when nothing is as much alike
+# as the first: at once, it would fill the candidates with what is hardly alike. Two letters that changed places are too
+# much (`dargon` is 0.18 like `dragons`): names that hold the word put right are looked for beside, and count as 0.6.
 LIKENESS = (0.25, 0.15)
+LIKENESS_PUT_RIGHT = 0.6
 # A sequential scan that stops at a limit looks cheap to the planner, and reads half a table of unlike names.
 _PREPARE = """
 begin read only; set local statement_timeout = 500; set local enable_seqscan = off;
@@ -156,13 +158,22 @@ def _beginning_with(statement: Statement, key: str) -> str:
 
 
 def _like(statement: Statement, key: str) -> str:
-    return f"{statement.bind(grams_of(key))}::text <% p.name_grams"
+    return f"({' or '.join([f'{statement.bind(grams_of(key))}::text <% p.name_grams', *_put_right(statement, key)])})"
+
+
+def _put_right(statement: Statement, key: str) -> Sequence[str]:
+    """Ask for each word that may have been meant; none of them is a pattern, nor too short for trigrams."""
+    meant = [word for word in map(grams_of, swapped(key)) if word.isalnum()]
+    return [f"p.name_grams like {statement.bind(f'%{word}%')}" for word in meant]
 
 
 def _score(statement: Statement, key: str) -> str:
     """Weigh: the name itself, its beginning, words of it, and then how much alike they are."""
     named, grams = statement.bind(key), statement.bind(grams_of(key))
-    likeness = f"word_similarity({grams}, p.name_grams) * 500000 + similarity({grams}, p.name_grams) * 499999"
+    put_right = " or ".join(_put_right(statement, key)) or "false"
+    least = f"case when {put_right} then {LIKENESS_PUT_RIGHT} else 0 end"
+    word = f"greatest(word_similarity({grams}, p.name_grams), {least})"
+    likeness = f"{word} * 500000 + similarity({grams}, p.name_grams) * 499999"
     return f"""(
         case when p.name_key = {named} then 3000000
              when starts_with(p.name_key, {named}) then 2000000
