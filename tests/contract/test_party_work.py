@@ -203,6 +203,21 @@ async def test_the_heir_is_the_longest_serving_officer_else_member(backend: Back
         assert late != early
 
 
+async def test_an_heir_whose_account_is_active_comes_before_all_others(backend: Backend) -> None:
+    party = await founded(backend)
+    disabled, active = a_user(status=UserStatus.DISABLED), a_user()
+    async with backend.work() as work:
+        await work.memberships.remove(an_owner(party))
+        for user in (disabled, active):
+            await work.users.add(user)
+    away = await seated(backend, party, user_id=disabled.id, role=Role.OFFICER)
+    async with backend.work() as work:
+        assert await work.memberships.heir(party.id) == away
+    there = await seated(backend, party, user_id=active.id, joined_at=NOON + DAY)
+    async with backend.work() as work:
+        assert await work.memberships.heir(party.id) == there
+
+
 async def test_whoever_joined_at_the_same_moment_comes_in_the_order_of_their_ids(backend: Backend) -> None:
     party = await founded(backend)
     members = [await seated(backend, party) for _ in range(3)]

@@ -77,15 +77,12 @@ class FakeParties:
         )
 
 
-def _by_rank(one: Membership) -> tuple[bool, datetime, UserId]:
-    return one.role is Role.MEMBER, one.joined_at, one.user_id
-
-
 class FakeMemberships:
     """Port Memberships."""
 
-    def __init__(self, store: PartyStore) -> None:
+    def __init__(self, store: PartyStore, identity: IdentityStore) -> None:
         self._store = store
+        self._identity = identity
 
     async def find(self, party_id: PartyId, user_id: UserId) -> Membership | None:
         return deepcopy(self._store.members.get((party_id, user_id)))
@@ -107,7 +104,7 @@ class FakeMemberships:
             self._store.parties[membership.party_id].member_count -= 1
 
     async def heir(self, party_id: PartyId) -> Membership | None:
-        return deepcopy(min(self._of(party_id), key=_by_rank, default=None))
+        return deepcopy(min(self._of(party_id), key=self._by_rank, default=None))
 
     async def ties(self, user_id: UserId, *, after: PartyId | None, limit: int) -> Sequence[PartyId]:
         seats = {party_id for party_id, member_id in self._store.members if member_id == user_id}
@@ -117,6 +114,11 @@ class FakeMemberships:
             if one.guest_id == user_id and one.status is InvitationStatus.PENDING
         }
         return sorted(one for one in seats | offers if after is None or one > after)[:limit]
+
+    def _by_rank(self, one: Membership) -> tuple[bool, bool, datetime, UserId]:
+        user = self._identity.users.get(one.user_id)
+        active = user is not None and user.status is UserStatus.ACTIVE
+        return not active, one.role is Role.MEMBER, one.joined_at, one.user_id
 
     def _of(self, party_id: PartyId) -> list[Membership]:
         return [one for one in self._store.members.values() if one.party_id == party_id]

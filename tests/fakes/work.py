@@ -116,7 +116,7 @@ class FakeWork:
         self.schedules = FakeSchedules(store.schedules)
         self.owners = FakeOwners(store.identity)
         self.parties = FakeParties(store.parties)
-        self.memberships = FakeMemberships(store.parties)
+        self.memberships = FakeMemberships(store.parties, store.identity)
         self.invitations = FakeInvitations(store.parties)
         self.bans = FakeBans(store.parties)
         self.people = FakePeople(store.identity)

@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Protocol
 
 from asyncpg import Record
-from sqlalchemy import and_, bindparam, delete, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_not
 
 from parlor.adapters.sql.driver import PooledConnection
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.naming import grams_of, key_of
 from parlor.adapters.sql.statements import Statement
-from parlor.adapters.sql.tables import parties, party_bans, party_invitations, party_members
+from parlor.adapters.sql.tables import parties, party_bans, party_invitations, party_members, users
 from parlor.core.parties.model import (
     Ban,
     Invitation,
@@ -68,9 +68,13 @@ _COUNT_UP = "update parties set member_count = member_count + 1 where id = $1 an
 _COUNT_DOWN = "update parties set member_count = member_count - 1 where id = $1"
 _HEIR = Statement(
     select(party_members)
+    .select_from(party_members.outerjoin(users, users.c.id == party_members.c.user_id))
     .where(party_members.c.party_id == bindparam("party_id"))
     .order_by(
-        (party_members.c.role != Role.MEMBER.value).desc(), party_members.c.joined_at, party_members.c.user_id
+        func.coalesce(users.c.status == "active", False).desc(),
+        (party_members.c.role != Role.MEMBER.value).desc(),
+        party_members.c.joined_at,
+        party_members.c.user_id,
     )
     .limit(1)
 )
@@ -194,7 +198,7 @@ class SqlMemberships:
             await session.execute(_COUNT_DOWN, membership.party_id)
 
     async def heir(self, party_id: PartyId) -> Membership | None:
-        """Find the longest-serving officer, else member."""
+        """Find the longest-serving officer, else member, of those who are active."""
         row = await _HEIR.row(await self._work.session(), party_id=party_id)
         return _membership(row) if row else None
 

@@ -76,7 +76,10 @@ class Memberships(Protocol):
         ...
 
     async def heir(self, party_id: PartyId) -> Membership | None:
-        """Find who comes after the owner: the longest-serving officer, else member."""
+        """Find who comes after the owner: the longest-serving officer, else member.
+
+        Whose account is active comes before everybody whose is not.
+        """
         ...
 
     async def ties(self, user_id: UserId, *, after: PartyId | None, limit: int) -> Sequence[PartyId]:
