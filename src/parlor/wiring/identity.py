@@ -106,8 +106,10 @@ def wire_accounts(parts: Assembly, database: Database) -> None:
         export.api_keys(database),
         export_social.parties(database),
         export_social.invitations(database),
+        export_social.sent_invitations(database),
         export_social.chats(database),
-        export_social.OwnMessages(database),
+        export_social.messages(database),
+        export_social.reactions(database),
         export.tasks(database),
         export.schedules(database),
     ]

@@ -17,7 +17,13 @@ _IN = "select chat_id from chat_members where user_id = $1 order by chat_id"
 _WRITTEN = f"""
 select string_agg({MESSAGE}::text, ',' order by seq) as items, max(seq) as last, count(*) as found
   from (select * from messages
-         where chat_id = $2 and seq > $3 and author_id = $1 and deleted_at is null order by seq limit {PAGE}) mine"""
+         where chat_id = $2 and seq > $3 and author_id = $1 order by seq limit {PAGE}) mine"""
+_REACTION = json_object({"chat_id": "m.chat_id", "message_id": "m.id"} | same("emojis"))
+_REACTED = f"""
+select string_agg({_REACTION}::text, ',' order by m.seq) as items, max(m.seq) as last, count(*) as found
+  from (select chat_id, seq, array_agg(emoji order by emoji) as emojis from reactions
+         where chat_id = $2 and seq > $3 and user_id = $1 group by chat_id, seq order by seq limit {PAGE}) mine
+  join messages m on m.chat_id = mine.chat_id and m.seq = mine.seq"""
 
 
 def parties(database: Database) -> ListSection:
@@ -28,10 +34,19 @@ def parties(database: Database) -> ListSection:
 
 def invitations(database: Database) -> ListSection:
     """Where the user was asked to, as long as it is kept."""
-    fields = same("id", "party_id", "inviter_id", "status") | {
-        name: moment(name) for name in ("created_at", "expires_at")
-    }
-    return ListSection("invitations", database, json_object(fields), "party_invitations", owner="guest_id")
+    item = _invitation("inviter_id")
+    return ListSection("invitations", database, item, "party_invitations", owner="guest_id")
+
+
+def sent_invitations(database: Database) -> ListSection:
+    """Whom the user asked, as long as it is kept."""
+    item = _invitation("guest_id")
+    return ListSection("sent_invitations", database, item, "party_invitations", owner="inviter_id")
+
+
+def _invitation(other: str) -> str:
+    fields = same("id", "party_id", other, "status")
+    return json_object(fields | {name: moment(name) for name in ("created_at", "expires_at")})
 
 
 def chats(database: Database) -> ListSection:
@@ -42,15 +57,27 @@ def chats(database: Database) -> ListSection:
     return ListSection("chats", database, json_object(fields), _CHATS, at="joined_at")
 
 
-@dataclass(frozen=True, slots=True)
-class OwnMessages:
-    """Port `ExportSection`: what the user wrote and nobody deleted, chat after chat, in each one's order.
+def messages(database: Database) -> "AlongChats":
+    """What the user wrote, and what is left of it where it was deleted."""
+    return AlongChats("messages", database, _WRITTEN)
 
-    Read along the chats' own order: an index by author would cost every message that is posted.
+
+def reactions(database: Database) -> "AlongChats":
+    """To which messages the user reacted, and how."""
+    return AlongChats("reactions", database, _REACTED)
+
+
+@dataclass(frozen=True, slots=True)
+class AlongChats:
+    """Port `ExportSection`: what the user left in chats, one after the other, in the order of its messages.
+
+    The statement reads a page of the user `$1` in chat `$2` after message `$3`, along the chat's own order: an index by
+    user would cost every message that is posted.
     """
 
+    name: str
     database: Database
-    name: str = "messages"
+    sql: str
 
     async def __call__(self, user_id: UserId) -> AsyncIterator[bytes]:
         """Read the pages."""
@@ -61,7 +88,7 @@ class OwnMessages:
             seq, found = 0, PAGE
             while found == PAGE:
                 async with self.database.session() as session:
-                    row = await session.fetchrow(_WRITTEN, user_id, chat_id, seq)
+                    row = await session.fetchrow(self.sql, user_id, chat_id, seq)
                 assert row is not None
                 seq, found = row["last"], row["found"]
                 if found:
