@@ -41,6 +41,20 @@ async def test_what_is_not_sent_stays(fake: FakeContainer, ada: AsyncClient) -> 
     assert told.fields["display_name"] is None
 
 
+async def test_an_account_is_deleted_under_the_tag_that_was_read(
+    fake: FakeContainer, ada: AsyncClient
+) -> None:
+    told = fake.commands[DeleteAccount] = Told()
+    for tag, status in {'"3"': 204, "*": 204, "3": 422}.items():
+        answer = await ada.request(
+            "DELETE", f"{BASE}/users/me", json={"password": "x"}, headers={"If-Match": tag}
+        )
+        assert answer.status_code == status
+        if tag == '"3"':
+            assert told.fields["expected"] == Expected(frozenset({3}))
+    assert answer.json()["errors"][0]["pointer"] == "header:If-Match"
+
+
 async def test_a_stale_tag_is_412(fake: FakeContainer, ada: AsyncClient) -> None:
     fake.commands[ChangeProfile] = Told(Stale())
     answer = await ada.patch(f"{BASE}/users/me", json={}, headers={"If-Match": '"1"'})

@@ -114,6 +114,14 @@ def test_each_operation_says_how_it_fails(document: dict[str, Any]) -> None:
             assert list(told["content"]) == [media]
 
 
+@pytest.mark.parametrize("name", ["change_me", "delete_me", "patch_user", "grant", "take"])
+def test_what_changes_a_user_takes_its_tag(document: dict[str, Any], name: str) -> None:
+    operation = operations(document)[name]
+    assert "If-Match" in {parameter["name"] for parameter in operation["parameters"]}
+    assert "`version_mismatch`" in operation["responses"]["412"]["description"]
+    assert "`invalid_if_match`" in operation["responses"]["422"]["description"]
+
+
 def test_each_answer_names_its_headers(document: dict[str, Any]) -> None:
     named = {
         (name, status): set(answer["headers"])

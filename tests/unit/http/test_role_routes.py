@@ -231,6 +231,19 @@ async def test_a_role_is_granted_and_taken_as_often_as_one_likes(
         assert ("watcher" in now(database, bob).roles) == held
 
 
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+async def test_a_role_is_granted_and_taken_under_the_users_tag(
+    root: AsyncClient, database: FakeDatabase, method: str
+) -> None:
+    await root.post(f"{BASE}/roles", json=WATCHER)
+    bob = await stored(database, version=4, roles=frozenset({"user"} if method == "PUT" else {"watcher"}))
+    path = f"{BASE}/users/{bob.id}/roles/watcher"
+    for tag, status in {'"3"': 412, 'W/"4"': 412, "4": 422, '"3", "4"': 204, "*": 204, '"4"': 412}.items():
+        answer = await root.request(method, path, headers={"If-Match": tag})
+        assert answer.status_code == status, tag
+    assert now(database, bob).version == 5
+
+
 async def test_what_one_does_not_hold_one_cannot_give(
     fake: FakeContainer, root: AsyncClient, database: FakeDatabase
 ) -> None:

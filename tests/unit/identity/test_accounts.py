@@ -172,6 +172,17 @@ async def test_only_who_knows_the_password_ends_the_account(identity: Identity) 
     assert [outcome for outcome, _, _ in identity.history(user)] == [Outcome.WRONG_PASSWORD]
 
 
+async def test_an_account_that_has_changed_since_it_was_read_is_not_ended(identity: Identity) -> None:
+    user = await identity.add()
+    principal = await identity.principal(await identity.enter(user))
+    end = delete(identity)
+    with pytest.raises(Stale):
+        await end(principal, password=PASSWORD, client=CLIENT, expected=Expected(frozenset({2})))
+    assert identity.user(user).deleted_at is None
+    await end(principal, password=PASSWORD, client=CLIENT, expected=Expected(frozenset({1})))
+    assert identity.user(user).deleted_at == NOON
+
+
 async def test_the_last_admin_stays(identity: Identity) -> None:
     """Until there is another who is active."""
     last = await identity.add(a_user(roles=frozenset({"admin", "user"})))

@@ -119,12 +119,15 @@ class GrantRole:
     claims: TokenClaims
     clock: Clock
 
-    async def __call__(self, actor: Actor, user_id: UserId, name: str) -> None:
+    async def __call__(
+        self, actor: Actor, user_id: UserId, name: str, *, expected: Expected = ANY_VERSION
+    ) -> None:
         actor.must(MANAGE_ROLES)
         async with self.work() as work:
             role = await work.roles.get(name)
             user = await work.users.get(user_id)
             must_hold(actor, role.permissions)
+            expected.must_be(user.version)
             if name in user.roles:
                 return
             if len(user.roles) >= MAX_ROLES_OF_ONE:
@@ -144,12 +147,15 @@ class TakeRole:
     claims: TokenClaims
     clock: Clock
 
-    async def __call__(self, actor: Actor, user_id: UserId, name: str) -> None:
+    async def __call__(
+        self, actor: Actor, user_id: UserId, name: str, *, expected: Expected = ANY_VERSION
+    ) -> None:
         actor.must(MANAGE_ROLES)
         async with self.work() as work:
             if await work.roles.find(name) is None:
                 raise NotFound
             user = await work.users.get(user_id)
+            expected.must_be(user.version)
             if name not in user.roles:
                 return
             await work.roles.must_keep_an_admin(without_user=user.id, without_role=name)

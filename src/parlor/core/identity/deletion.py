@@ -8,6 +8,7 @@ from parlor.core.identity.passwords import CheckPassword, unchanged
 from parlor.core.identity.roles import RoleWork
 from parlor.core.identity.use_cases import Principal
 from parlor.core.shared.clock import Clock
+from parlor.core.shared.preconditions import ANY_VERSION, Expected
 from parlor.core.shared.work import UnitOfWork
 
 
@@ -15,7 +16,7 @@ from parlor.core.shared.work import UnitOfWork
 class DeleteAccount:
     """A user who knows the password ends the account for good: at once nobody can enter it or find its owner in it.
 
-    Raises WrongPassword, TooMany, LastAdmin. What the user had in other contexts goes after the answer, by a task
+    Raises WrongPassword, TooMany, Stale, LastAdmin. What the user had in other contexts goes after the answer, by a task
     (`core/shared/farewell.py`).
     """
 
@@ -23,11 +24,14 @@ class DeleteAccount:
     check: CheckPassword
     clock: Clock
 
-    async def __call__(self, principal: Principal, *, password: str, client: Client) -> None:
+    async def __call__(
+        self, principal: Principal, *, password: str, client: Client, expected: Expected = ANY_VERSION
+    ) -> None:
         known = await self.check(principal, password, client)
         now = self.clock()
         async with self.work() as work:
             user = await unchanged(work, known)
+            expected.must_be(user.version)
             await work.roles.must_keep_an_admin(without_user=user.id)
             user.leave(now)
             await work.users.save(user)

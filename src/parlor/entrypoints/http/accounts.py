@@ -30,7 +30,9 @@ from parlor.entrypoints.http.routing import api_router
 from parlor.entrypoints.http.schemas import Body, OneLine
 
 PRESENT = Field(min_length=1, max_length=PASSWORD_LENGTH[1])
-CHANGE_EXTRA = needs(OWN, Stale, InvalidIfMatch) | {"parameters": [preconditions.PARAMETER]}
+CONDITIONAL = {"parameters": [preconditions.PARAMETER]}
+CHANGE_EXTRA = needs(OWN, Stale, InvalidIfMatch) | CONDITIONAL
+DELETE_EXTRA = needs(OWN, WrongPassword, LastAdmin, TooMany, Busy, Stale, InvalidIfMatch) | CONDITIONAL
 
 MailedToken = Annotated[OneLine, Field(min_length=1, max_length=MAX_TOKEN)]
 
@@ -94,12 +96,12 @@ def _add_profile(routes: APIRouter, container: Container) -> None:
         user = await change_profile(principal, display_name=name, expected=expected_by(request))
         return shown(User.model_validate(user), headers={"ETag": etag(user.version)})
 
-    @routes.delete(
-        "/users/me", status_code=204, openapi_extra=needs(OWN, WrongPassword, LastAdmin, TooMany, Busy)
-    )
+    @routes.delete("/users/me", status_code=204, openapi_extra=DELETE_EXTRA)
     async def delete_me(body: Deletion, request: Request, principal: CurrentPrincipal) -> Response:
         """End the account for good: the address is free at once, and what others still see has no name."""
-        await delete_account(principal, password=body.password, client=client_of(request))
+        await delete_account(
+            principal, password=body.password, client=client_of(request), expected=expected_by(request)
+        )
         return Response(status_code=204)
 
     @routes.get("/users/me/export", response_model=dict, openapi_extra=needs(OWN))

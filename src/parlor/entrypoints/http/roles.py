@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import AfterValidator, Field
+from starlette.requests import Request
 from starlette.responses import Response
 
 from parlor.container import Container
@@ -26,13 +27,15 @@ from parlor.core.identity.roles import (
     UnknownPermission,
 )
 from parlor.core.shared.actor import Actor
-from parlor.core.shared.errors import NotFound
+from parlor.core.shared.errors import NotFound, Stale
 from parlor.core.shared.paging import DEFAULT_LIMIT
+from parlor.entrypoints.http import preconditions
 from parlor.entrypoints.http.answer_headers import PLACED
 from parlor.entrypoints.http.answers import JSON, shown
 from parlor.entrypoints.http.auth import CurrentActor
 from parlor.entrypoints.http.openapi import needs
 from parlor.entrypoints.http.paging import Cursor, Cursors, InvalidCursor, Limit
+from parlor.entrypoints.http.preconditions import InvalidIfMatch, expected_by
 from parlor.entrypoints.http.routing import BASE, api_router
 from parlor.entrypoints.http.schemas import Body, OneLine, Shown, SortedWords, refused
 from parlor.entrypoints.http.users import AnyUserId, user_id_for
@@ -90,6 +93,8 @@ class RolePage(Shown):
 
 
 PERMISSIONS = (InvalidPermission, UnknownPermission)
+UNDER_A_TAG = (Stale, InvalidIfMatch)
+CONDITIONAL = {"parameters": [preconditions.PARAMETER]}
 
 
 def role_routes(container: Container) -> APIRouter:
@@ -159,21 +164,23 @@ def _add_holding(routes: APIRouter, container: Container) -> None:
     @routes.put(
         "/users/{user_id}/roles/{name}",
         status_code=204,
-        openapi_extra=needs(MANAGE_ROLES, PermissionNotHeld, TooManyRoles),
+        openapi_extra=needs(MANAGE_ROLES, PermissionNotHeld, TooManyRoles, *UNDER_A_TAG) | CONDITIONAL,
     )
-    async def grant(user_id: AnyUserId, name: str, actor: CurrentActor) -> Response:
-        """Give a user a role whose permissions one holds."""
-        known = user_id_for(actor, MANAGE_ROLES, user_id)
-        await grant_role(actor, known, _name_for(actor, name))
+    async def grant(user_id: AnyUserId, name: str, request: Request, actor: CurrentActor) -> Response:
+        """Give a user a role whose permissions one holds; the tag is the user's."""
+        known, expected = user_id_for(actor, MANAGE_ROLES, user_id), expected_by(request)
+        await grant_role(actor, known, _name_for(actor, name), expected=expected)
         return Response(status_code=204)
 
     @routes.delete(
-        "/users/{user_id}/roles/{name}", status_code=204, openapi_extra=needs(MANAGE_ROLES, LastAdmin)
+        "/users/{user_id}/roles/{name}",
+        status_code=204,
+        openapi_extra=needs(MANAGE_ROLES, LastAdmin, *UNDER_A_TAG) | CONDITIONAL,
     )
-    async def take(user_id: AnyUserId, name: str, actor: CurrentActor) -> Response:
-        """Take a role from a user."""
-        known = user_id_for(actor, MANAGE_ROLES, user_id)
-        await take_role(actor, known, _name_for(actor, name))
+    async def take(user_id: AnyUserId, name: str, request: Request, actor: CurrentActor) -> Response:
+        """Take a role from a user; the tag is the user's."""
+        known, expected = user_id_for(actor, MANAGE_ROLES, user_id), expected_by(request)
+        await take_role(actor, known, _name_for(actor, name), expected=expected)
         return Response(status_code=204)
 
 
