@@ -28,6 +28,7 @@ from parlor.core.games.deck import DECK
 from parlor.core.games.handlers import TruthOrDareHandler
 from parlor.core.games.ports import CardGenerator
 from parlor.core.identity.api_keys import ApiKeyWork
+from parlor.core.identity.deletion import ForgetClients
 from parlor.core.identity.events import UserDeleted
 from parlor.core.identity.introspection import KeyedWork
 from parlor.core.identity.mailing import Mail, SendMailHandler
@@ -81,6 +82,7 @@ REACTIONS: Reactions = {
 
 # What each context does when a user has left: one line each, in this order.
 FAREWELLS: Sequence[Callable[..., Farewell]] = [
+    ForgetClients,
     LeaveEveryParty,
     LeaveAllGroups,
     LeaveTasks,

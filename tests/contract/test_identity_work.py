@@ -366,3 +366,14 @@ async def test_ending_tells_how_many_sessions_lived(backend: Backend) -> None:
         assert await work.sessions.end(user, NOON, only=one.id) == 0
         assert await work.sessions.end(user, NOON) == 1
         assert await work.sessions.end(user, NOON, but=one.id) == 0
+
+
+async def test_from_where_sessions_were_opened_is_forgotten_in_batches(backend: Backend) -> None:
+    user, other = await stored(backend), await stored(backend)
+    mine, theirs = [await opened(backend, user) for _ in range(3)], await opened(backend, other)
+    for expected in (2, 1, 0):
+        async with backend.work() as work:
+            assert await work.sessions.forget_clients(user.id, limit=2) == expected
+    for session in mine:
+        assert await session_of(backend, session.current) == replace(session, client=Client())
+    assert await session_of(backend, theirs.current) == theirs

@@ -100,6 +100,22 @@ async def test_a_network_is_familiar_after_a_login_from_it(backend: Backend, ip:
     assert not await backend.attempts.familiar("nobody@example.org", Client(ip=ip), before)
 
 
+async def test_from_where_somebody_came_is_forgotten_in_batches(backend: Backend) -> None:
+    user, other = await added(backend), await added(backend)
+    mine = [a_line(user, at=NOON + MINUTE * number, client=HERE) for number in range(3)]
+    theirs = a_line(other, client=HERE)
+    async with backend.work() as work:
+        for line in (*mine, theirs):
+            await work.history.add(line)
+    for expected in (2, 1, 0):
+        async with backend.work() as work:
+            assert await work.history.forget_clients(user.id, limit=2) == expected
+    left = {line.at: line for line in await backend.logins() if line.user_id == user.id}
+    assert list(left.values()) == [replace(line, client=Client()) for line in mine]
+    assert [line for line in await backend.logins() if line.user_id == other.id] == [theirs]
+    assert not await backend.attempts.familiar(user.email_key, HERE, NOON - MINUTE)
+
+
 @pytest.mark.parametrize("outcome", [one for one in Outcome if one is not Outcome.SUCCESS])
 async def test_nothing_but_a_login_makes_familiar(backend: Backend, outcome: Outcome) -> None:
     user = await added(backend)

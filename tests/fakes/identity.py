@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Awaitable, Callable, Collection
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -96,6 +96,13 @@ class FakeSessions:
             session.end(at)
         return len(meant)
 
+    async def forget_clients(self, user_id: UserId, *, limit: int) -> int:
+        mine = (one for one in self._store.sessions.values() if one.user_id == user_id)
+        known = [one for one in mine if one.client != Client()][:limit]
+        for session in known:
+            session.client = Client()
+        return len(known)
+
     def _live(self, user: User) -> list[Session]:
         sessions = self._store.sessions.values()
         return [one for one in sessions if one.user_id == user.id and one.ended_at is None]
@@ -122,6 +129,14 @@ class FakeHistory:
             _same_minute(entry, old) for old in self._store.logins
         ):
             self._store.logins.append(entry)
+
+    async def forget_clients(self, user_id: UserId, *, limit: int) -> int:
+        logins = self._store.logins
+        mine = (number for number, line in enumerate(logins) if line.user_id == user_id)
+        known = [number for number in mine if logins[number].client != Client()][:limit]
+        for number in known:
+            logins[number] = replace(logins[number], client=Client())
+        return len(known)
 
 
 def _same_minute(one: LoginEntry, other: LoginEntry) -> bool:

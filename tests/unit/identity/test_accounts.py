@@ -4,11 +4,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from parlor.core.identity import deletion
 from parlor.core.identity.accounts import AskForVerification, ChangeProfile, ConfirmEmail, RegisterUnseen
-from parlor.core.identity.deletion import DeleteAccount
+from parlor.core.identity.deletion import DeleteAccount, ForgetClients
 from parlor.core.identity.history import Outcome
 from parlor.core.identity.mail_tokens import InvalidMailToken, Purpose
-from parlor.core.identity.model import InvalidCredentials, InvalidToken, UserStatus, check_email
+from parlor.core.identity.model import Client, InvalidCredentials, InvalidToken, UserStatus, check_email
 from parlor.core.identity.passwords import WrongPassword
 from parlor.core.identity.roles import LastAdmin
 from parlor.core.shared.errors import Invalid, Stale, TooMany
@@ -140,6 +141,21 @@ async def test_a_deleted_account_says_nothing_of_its_owner(identity: Identity) -
     assert ("identity.user_deleted", user.id) in identity.facts()
     with pytest.raises(InvalidToken):
         await identity.principal(pair)
+
+
+async def test_from_where_a_user_came_who_has_left_is_forgotten(
+    identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In batches, and of nobody else; said twice it is the same."""
+    monkeypatch.setattr(deletion, "BATCH", 2)
+    gone, other = await identity.add(), await identity.add()
+    for user in (gone, gone, gone, gone, gone, other):
+        await identity.enter(user)
+    for _ in range(2):
+        await ForgetClients(identity.database.work)(gone.id)
+    left = [*identity.lines(gone), *identity.sessions(gone)]
+    assert [one.client for one in left] == [Client()] * 10
+    assert [one.client for one in (*identity.lines(other), *identity.sessions(other))] == [CLIENT] * 2
 
 
 async def test_the_address_is_free_and_the_old_account_cannot_be_entered_by_any(identity: Identity) -> None:

@@ -28,6 +28,12 @@ with lazily as materialized (select set_config('synchronous_commit', 'off', true
 insert into logins (id, user_id, at, outcome, method, ip, network, user_agent)
 select $2, u.id, $3, $4, $5, $6, $7, $8 from lazily, users u where u.email_key = $1
 on conflict do nothing"""
+# The order is the index's own, and so whoever else does the same meets the rows in it too.
+_FORGET_CLIENTS = """
+update logins set ip = null, network = '', user_agent = null where id = any(array(
+    select id from logins
+     where user_id = $1 and (ip is not null or network <> '' or user_agent is not null)
+     order by at, id limit $2 for no key update))"""
 
 LOGIN = json_object({"at": moment("at")} | same("outcome", "ip", "user_agent", "method", "session_id"))
 # Two statements: one with "or this is the first page" in it would walk all the pages before.
@@ -71,6 +77,11 @@ class SqlHistory:
             user_agent=client.user_agent,
             session_id=entry.session_id,
         )
+
+    async def forget_clients(self, user_id: UserId, *, limit: int) -> int:
+        """Update a batch."""
+        status = await (await self._work.session()).execute(_FORGET_CLIENTS, user_id, limit)
+        return int(status.rpartition(" ")[2])
 
 
 class SqlAttempts:

@@ -64,6 +64,12 @@ update sessions set ended_at = $2 where id in (
     select id from sessions where user_id = $1 and ended_at is null
      order by created_at desc, id desc offset {MAX_SESSIONS})"""
 
+_FORGET_CLIENTS = """
+update sessions set ip = null, user_agent = null where id = any(array(
+    select id from sessions
+     where user_id = $1 and (ip is not null or user_agent is not null)
+     order by id limit $2 for no key update))"""
+
 
 class IdentityScope(Protocol):
     """What the repositories need of the work that they belong to."""
@@ -163,6 +169,11 @@ class SqlSessions:
         """End live sessions."""
         status = await (await self._work.session()).execute(_END, user.id, at, only, but)
         self._work.touch(user.id, user.email_key)
+        return int(status.rpartition(" ")[2])
+
+    async def forget_clients(self, user_id: UserId, *, limit: int) -> int:
+        """Update a batch."""
+        status = await (await self._work.session()).execute(_FORGET_CLIENTS, user_id, limit)
         return int(status.rpartition(" ")[2])
 
 

@@ -5,18 +5,22 @@ from dataclasses import dataclass
 from parlor.core.identity.events import UserDeleted
 from parlor.core.identity.model import Client
 from parlor.core.identity.passwords import CheckPassword, unchanged
+from parlor.core.identity.ports import IdentityWork
 from parlor.core.identity.roles import RoleWork
 from parlor.core.identity.use_cases import Principal
 from parlor.core.shared.clock import Clock
+from parlor.core.shared.ids import UserId
 from parlor.core.shared.preconditions import ANY_VERSION, Expected
 from parlor.core.shared.work import UnitOfWork
+
+BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteAccount:
     """A user who knows the password ends the account for good: at once nobody can enter it or find its owner in it.
 
-    Raises WrongPassword, TooMany, Stale, LastAdmin. What the user had in other contexts goes after the answer, by a task
+    Raises WrongPassword, TooMany, Stale, LastAdmin. The rest, here and in other contexts, goes after the answer, by a task
     (`core/shared/farewell.py`).
     """
 
@@ -38,3 +42,20 @@ class DeleteAccount:
             await work.sessions.end(user, now)
             await work.mail_tokens.revoke(user.id)
             work.publish(UserDeleted(user.id))
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetClients:
+    """From where, and with what, a user who left came in is in no history and no session any more."""
+
+    work: UnitOfWork[IdentityWork]
+
+    async def __call__(self, user_id: UserId) -> None:
+        while await self._forget(user_id):
+            pass
+
+    async def _forget(self, user_id: UserId) -> bool:
+        async with self.work() as work:
+            lines = await work.history.forget_clients(user_id, limit=BATCH)
+            sessions = await work.sessions.forget_clients(user_id, limit=BATCH)
+        return BATCH in (lines, sessions)

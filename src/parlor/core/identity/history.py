@@ -52,6 +52,10 @@ class History(Protocol):
         """Write a line, in the transaction of what it tells of."""
         ...
 
+    async def forget_clients(self, user_id: UserId, *, limit: int) -> int:
+        """Take address, network and browser out of so many of the user's lines at most; answers out of how many."""
+        ...
+
 
 class LoginViews(Protocol):
     """The history as it is read."""

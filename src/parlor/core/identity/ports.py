@@ -95,6 +95,10 @@ class Sessions(Protocol):
         """End the user's live sessions: `only` one, all `but` one, or all; answers how many."""
         ...
 
+    async def forget_clients(self, user_id: UserId, *, limit: int) -> int:
+        """Take address and browser out of so many of the user's sessions at most; answers out of how many."""
+        ...
+
 
 class IdentityWork(Work, Protocol):
     """A transaction of this context."""
