@@ -12,7 +12,7 @@ from parlor.core.identity.mail_tokens import InvalidMailToken, Purpose
 from parlor.core.identity.model import Client, InvalidCredentials, InvalidToken, UserStatus, check_email
 from parlor.core.identity.passwords import WrongPassword
 from parlor.core.identity.roles import LastAdmin
-from parlor.core.shared.errors import Invalid, Stale, TooMany
+from parlor.core.shared.errors import Invalid, NotFound, Stale, TooMany
 from parlor.core.shared.preconditions import Expected
 from tests.builders import DAY, PASSWORD, a_user
 from tests.fakes.clock import NOON
@@ -165,9 +165,15 @@ async def test_the_address_is_free_and_the_old_account_cannot_be_entered_by_any(
     )
     again = await identity.register(email="ada@example.org", password=PASSWORD, display_name=None)
     assert again.id != user.id
-    for password in ("", PASSWORD):
+    told = len(identity.lines(user))
+    stand_in, verified = identity.user(user).email, len(identity.hasher.verified)
+    for email, password in ((stand_in, ""), (stand_in, PASSWORD), (f" {stand_in.upper()} ", PASSWORD)):
         with pytest.raises(InvalidCredentials):
-            await identity.log_in(email=identity.user(user).email, password=password, client=CLIENT)
+            await identity.log_in(email=email, password=password, client=CLIENT)
+    with pytest.raises(NotFound):
+        await identity.reset_password(email=stand_in, password=PASSWORD)
+    assert identity.hasher.verified[verified:] == [None] * 3, "it takes the time that nobody's address takes"
+    assert len(identity.lines(user)) == told
 
 
 async def test_nobody_can_register_what_stands_in_place_of_an_address(identity: Identity) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from parlor.core.identity.model import SESSION_LIFE, InvalidCredentials, UserStatus
-from parlor.core.shared.errors import Contended
+from parlor.core.shared.errors import Contended, TooMany
 from tests.builders import PASSWORD, a_user
 from tests.fakes.clock import NOON
 from tests.unit.identity.conftest import CLIENT, Identity
@@ -54,6 +54,16 @@ async def test_an_unknown_address_costs_a_verification_and_says_the_same(identit
         await identity.log_in(email="nobody@example.org", password=PASSWORD, client=CLIENT)
     assert unknown.value.detail == wrong.value.detail
     assert identity.hasher.verified == [user.password_hash, None]
+
+
+async def test_what_is_no_address_is_refused_like_an_address_that_is_nobodys(identity: Identity) -> None:
+    for written in ("ada", "a b@example.org", "@", "deleted:0"):
+        for _ in range(10):
+            with pytest.raises(InvalidCredentials):
+                await identity.log_in(email=written, password=PASSWORD, client=CLIENT)
+        with pytest.raises(TooMany):
+            await identity.log_in(email=written, password=PASSWORD, client=CLIENT)
+    assert identity.hasher.verified == [None] * 40
 
 
 async def test_a_disabled_user_is_refused_after_the_same_work(identity: Identity) -> None:

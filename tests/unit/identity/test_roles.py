@@ -6,7 +6,7 @@ import pytest
 
 from parlor.core.identity import roles
 from parlor.core.identity.administration import AddRole, ChangeRole, GrantRole, RemoveRole, TakeRole
-from parlor.core.identity.model import User, UserStatus
+from parlor.core.identity.model import AccountDeleted, User, UserStatus
 from parlor.core.identity.roles import (
     MANAGE_ROLES,
     MAX_ROLES_OF_ONE,
@@ -246,6 +246,19 @@ async def test_nobody_holds_more_roles_than_a_token_has_room_for(stage: Stage) -
     with pytest.raises(TooManyRoles):
         await stage.grant(ROOT, user.id, names[0])
     await stage.grant(ROOT, user.id, names[1])
+
+
+async def test_who_has_left_is_given_no_role(stage: Stage) -> None:
+    await stage.role("watcher")
+    user = await stage.user()
+    async with stage.database.work() as work:
+        gone = await work.users.get(user.id)
+        gone.leave(stage.clock())
+        await work.users.save(gone)
+    with pytest.raises(AccountDeleted):
+        await stage.grant(ROOT, user.id, "watcher")
+    await stage.take(ROOT, user.id, "watcher")
+    assert stage.now(user).roles == frozenset()
 
 
 async def test_who_and_what_is_unknown_is_not_found(stage: Stage) -> None:

@@ -78,6 +78,17 @@ def check_email(email: str) -> str:
     return trimmed
 
 
+def sought_key(written: str) -> str:
+    """Fold what somebody wrote for an address to its key; what has not the shape of one, to what is nobody's key.
+
+    So the text that stands in place of a deleted account's address leads to no account.
+    """
+    try:
+        return email_key(check_email(written))
+    except Invalid:
+        return f"\n{email_key(written)}"
+
+
 def display_name_from(email: str) -> str:
     """Make a first display name of the part before the @."""
     return email.partition("@")[0][: DISPLAY_NAME_LENGTH[1]]
@@ -168,7 +179,9 @@ class User:
         self.end_all_tokens(at)
 
     def grant(self, role: str, at: datetime) -> None:
-        """Let the user hold this role too."""
+        """Let the user hold this role too. Raises AccountDeleted."""
+        if self.deleted_at is not None:
+            raise AccountDeleted
         self.roles |= {role}
         self.updated_at = at
 

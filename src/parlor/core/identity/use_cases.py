@@ -21,6 +21,7 @@ from parlor.core.identity.model import (
     User,
     check_email,
     email_key,
+    sought_key,
 )
 from parlor.core.identity.ports import (
     AccessTokens,
@@ -127,7 +128,7 @@ class LogIn:
     clock: Clock
 
     async def __call__(self, *, email: str, password: str, client: Client) -> TokenPair:
-        account, password = email_key(email.strip()), unicodedata.normalize("NFC", password)
+        account, password = sought_key(email), unicodedata.normalize("NFC", password)
         async with self.guard.letting_in(account, client) as attempt:
             known = await self._checked(account, password)
             attempt.outcome = Outcome.DISABLED  # with the right password nothing else is left to fail by
@@ -272,7 +273,7 @@ class ResetPassword:
         password_hash = await self.hasher.hash(self.policy.check(password, pointer="/password"))
         now = self.clock()
         async with self.work() as work:
-            found = await work.users.find_by_email(email_key(email.strip()))
+            found = await work.users.find_by_email(sought_key(email))
             if found is None:
                 raise NotFound("No user has this e-mail address.")
             user = await work.users.get(found.id)

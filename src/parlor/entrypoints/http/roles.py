@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from parlor.container import Container
 from parlor.core.identity.administration import AddRole, ChangeRole, GrantRole, RemoveRole, TakeRole
+from parlor.core.identity.model import AccountDeleted
 from parlor.core.identity.roles import (
     MANAGE_ROLES,
     MAX_DESCRIPTION,
@@ -164,7 +165,8 @@ def _add_holding(routes: APIRouter, container: Container) -> None:
     @routes.put(
         "/users/{user_id}/roles/{name}",
         status_code=204,
-        openapi_extra=needs(MANAGE_ROLES, PermissionNotHeld, TooManyRoles, *UNDER_A_TAG) | CONDITIONAL,
+        openapi_extra=needs(MANAGE_ROLES, PermissionNotHeld, TooManyRoles, AccountDeleted, *UNDER_A_TAG)
+        | CONDITIONAL,
     )
     async def grant(user_id: AnyUserId, name: str, request: Request, actor: CurrentActor) -> Response:
         """Give a user a role whose permissions one holds; the tag is the user's."""
