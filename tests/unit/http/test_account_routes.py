@@ -75,7 +75,6 @@ async def test_a_stale_tag_is_412(fake: FakeContainer, ada: AsyncClient) -> None
         ("POST /auth/password-reset", {"email": "a\r\nBcc: b@c"}, "/email", "control_character"),
         ("POST /auth/password-reset", {}, "/email", "required"),
         ("POST /auth/password-reset/confirm", CONFIRMED | {"token": 1}, "/token", "wrong_type"),
-        ("POST /auth/password-reset/confirm", CONFIRMED | {"token": "x" * 513}, "/token", "too_long"),
         ("POST /auth/email-verification/confirm", {"token": ""}, "/token", "too_short"),
     ],
 )

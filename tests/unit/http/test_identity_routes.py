@@ -7,7 +7,10 @@ import httpx
 import pytest
 from httpx import AsyncClient
 
+from parlor.core.identity.accounts import ConfirmEmail
+from parlor.core.identity.mail_tokens import InvalidMailToken
 from parlor.core.identity.model import Client, InvalidCredentials, InvalidGrant, User
+from parlor.core.identity.passwords import ConfirmReset
 from parlor.core.identity.use_cases import LogIn, LogOut, LogoutScope, Refresh, Register, TokenPair
 from parlor.core.shared.ids import UserId, uuid7
 from tests.fakes.container import WHEN, FakeContainer
@@ -152,7 +155,26 @@ async def test_a_used_up_refresh_token_brings_nothing(fake: FakeContainer, clien
     assert (answer.status_code, answer.json()["code"]) == (401, "invalid_grant")
 
 
-@pytest.mark.parametrize("token", ["", "x" * 513, 5])
+@pytest.mark.parametrize(
+    ("path", "name", "command"),
+    [
+        ("refresh", "refresh_token", Refresh),
+        ("password-reset/confirm", "token", ConfirmReset),
+        ("email-verification/confirm", "token", ConfirmEmail),
+    ],
+)
+async def test_any_other_token_is_a_wrong_one_however_long(
+    fake: FakeContainer, client: AsyncClient, path: str, name: str, command: object
+) -> None:
+    """An access token of a user with many roles has thousands of letters."""
+    told = fake.commands[command] = Told(InvalidMailToken())
+    body = {name: "x" * 4000} | ({"new_password": "another horse 43"} if command is ConfirmReset else {})
+    answer = await client.post(f"/api/v1/auth/{path}", json=body)
+    assert answer.status_code == 401
+    assert told.fields[name] == "x" * 4000
+
+
+@pytest.mark.parametrize("token", ["", 5])
 async def test_no_refresh_token_is_of_that_shape(client: AsyncClient, token: Any) -> None:
     assert (await client.post("/api/v1/auth/refresh", json={"refresh_token": token})).status_code == 422
 

@@ -30,7 +30,7 @@ from parlor.entrypoints.http.openapi import OWN, PUBLIC, needs
 from parlor.entrypoints.http.routing import api_router
 from parlor.entrypoints.http.schemas import Body, OneLine, Shown, ShownTime, SortedWords, Words
 
-MAX_TOKEN = 512
+MAX_TOKEN = 8192  # whatever is a token elsewhere is a wrong one here, and no malformed one
 
 Email = Annotated[
     OneLine, Field(min_length=EMAIL_LENGTH[0], max_length=EMAIL_LENGTH[1], examples=["ada@example.org"])

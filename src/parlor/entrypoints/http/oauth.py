@@ -21,13 +21,12 @@ from parlor.core.shared.errors import Busy, NotFound
 from parlor.entrypoints.http.answers import JSON, shown
 from parlor.entrypoints.http.auth import CurrentActor
 from parlor.entrypoints.http.forms import FORM, FormBody, InvalidForm
-from parlor.entrypoints.http.identity import TokenPair, client_of
+from parlor.entrypoints.http.identity import MAX_TOKEN, TokenPair, client_of
 from parlor.entrypoints.http.limits import per_address
 from parlor.entrypoints.http.openapi import PUBLIC, needs
 from parlor.entrypoints.http.routing import Route, api_router, operation_id
 from parlor.entrypoints.http.schemas import OneLine, Shown
 
-LONGEST_TOKEN = 8192
 LONGEST_FIELD = 1024
 LONGEST_HINT = 64
 KEYS_AGE_S = 300
@@ -54,7 +53,7 @@ class TokenAsked(FormBody):
 
     media: ClassVar[Collection[str]] = (JSON, FORM)
 
-    token: Annotated[OneLine, Field(min_length=1, max_length=LONGEST_TOKEN)]
+    token: Annotated[OneLine, Field(min_length=1, max_length=MAX_TOKEN)]
     token_type_hint: Annotated[
         OneLine,
         Field(
