@@ -1,7 +1,7 @@
 """The ports of identity in memory, and the makers of hashes and tokens in plain sight."""
 
 import hashlib
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -304,17 +304,17 @@ class FakeAccessTokens:
 
 @dataclass(slots=True)
 class FakeRefreshTokens:
-    """Port RefreshTokens: `t1`, `t2` ..., and `t1+`, `t1++` ... after them; another `key` derives others."""
+    """Port RefreshTokens: `t1`, `t2` ..., and `t1+`, `t1++` ... after them; other `keys` derive others."""
 
-    key: str = "+"
+    keys: str = "+"
     drawn: int = 0
 
     def first(self) -> str:
         self.drawn += 1
         return f"t{self.drawn}"
 
-    def successor(self, presented: str) -> str:
-        return presented + self.key
+    def successors(self, presented: str) -> Sequence[str]:
+        return [presented + key for key in self.keys]
 
     def fingerprint(self, token: str) -> bytes:
         return hashlib.sha256(token.encode()).digest()

@@ -19,23 +19,24 @@ def test_first_tokens_are_drawn() -> None:
 def test_a_successor_is_the_same_for_the_same_token_and_looks_like_any() -> None:
     refresh, twin = DerivedRefreshTokens([SECRET]), DerivedRefreshTokens([SECRET])
     first = refresh.first()
-    successor = refresh.successor(first)
-    assert successor == twin.successor(first) == refresh.successor(first)
+    (successor,) = refresh.successors(first)
+    assert [successor] == twin.successors(first) == refresh.successors(first)
     assert len(successor) == 43
-    assert len({first, successor, refresh.successor(successor), refresh.successor("x")}) == 4
+    assert len({first, successor, *refresh.successors(successor), *refresh.successors("x")}) == 4
 
 
-def test_the_newest_secret_derives() -> None:
+def test_each_secret_derives_the_newest_first() -> None:
     first = DerivedRefreshTokens([SECRET]).first()
     rotated, newest, oldest = (DerivedRefreshTokens(keys) for keys in ([SECRET, OLDER], [SECRET], [OLDER]))
-    assert rotated.successor(first) == newest.successor(first) != oldest.successor(first)
+    assert rotated.successors(first) == [*newest.successors(first), *oldest.successors(first)]
+    assert newest.successors(first) != oldest.successors(first)
 
 
 def test_a_successor_is_not_the_secrets_own_mac() -> None:
     """Whoever gets the server to sign something with the secret elsewhere has no refresh token."""
     first = DerivedRefreshTokens([SECRET]).first()
     own = hmac.digest(SECRET.encode(), first.encode(), "sha256")
-    assert DerivedRefreshTokens([SECRET]).successor(first) != segment(own)
+    assert DerivedRefreshTokens([SECRET]).successors(first) != [segment(own)]
 
 
 @settings(deadline=None)
@@ -43,7 +44,7 @@ def test_a_successor_is_not_the_secrets_own_mac() -> None:
 def test_any_text_has_a_fingerprint_and_a_successor(text: str) -> None:
     refresh = DerivedRefreshTokens([SECRET])
     assert len(refresh.fingerprint(text)) == 32
-    assert refresh.successor(text)
+    assert all(refresh.successors(text))
 
 
 def test_a_lone_surrogate_has_a_fingerprint() -> None:

@@ -156,22 +156,19 @@ class RememberedTokens:
 
 
 class DerivedRefreshTokens:
-    """Port RefreshTokens: 43 letters of base64url each.
-
-    The newest secret (the first) derives successors. Who refreshed just before the secrets were rotated, and
-    repeats it in the grace window just after, is therefore refused and logs in again; nobody else notices.
-    """
+    """Port RefreshTokens: 43 letters of base64url each. The newest secret comes first."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
-        self._key = _mac(secrets[0].encode(), b"parlor refresh successor v1")
+        self._keys = [_mac(secret.encode(), b"parlor refresh successor v1") for secret in secrets]
 
     def first(self) -> str:
         """Draw 256 random bits."""
         return token_urlsafe(32)
 
-    def successor(self, presented: str) -> str:
-        """Derive by HMAC-SHA-256, under a key of its own: no other use of the secret yields a token."""
-        return base64.urlsafe_b64encode(_mac(self._key, _bytes(presented))).rstrip(b"=").decode()
+    def successors(self, presented: str) -> Sequence[str]:
+        """Derive by HMAC-SHA-256, under keys of its own: no other use of the secrets yields a token."""
+        derived = (_mac(key, _bytes(presented)) for key in self._keys)
+        return [base64.urlsafe_b64encode(token).rstrip(b"=").decode() for token in derived]
 
     def fingerprint(self, token: str) -> bytes:
         """Hash with SHA-256: there is nothing to guess in 256 random bits, so nothing slower is needed."""

@@ -217,8 +217,11 @@ class RefreshTokens(Protocol):
         """Draw a new one: 256 random bits."""
         ...
 
-    def successor(self, presented: str) -> str:
-        """Derive the one that follows: the same for the same token, unguessable without the server's key."""
+    def successors(self, presented: str) -> Sequence[str]:
+        """Derive the one that follows, and behind it what each older key of the server would have made of it.
+
+        The same for the same token, unguessable without the keys.
+        """
         ...
 
     def fingerprint(self, token: str) -> bytes:

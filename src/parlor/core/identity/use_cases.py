@@ -2,6 +2,7 @@
 
 import math
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -198,10 +199,10 @@ class Refresh:
 
     async def __call__(self, *, refresh_token: str, client: Client) -> TokenPair:
         presented = self.refresh.fingerprint(refresh_token)
-        successor = self.refresh.successor(refresh_token)
+        successors = self.refresh.successors(refresh_token)
         await self._admit(presented)
         async with self.work() as work:
-            pair = await self._rotate(work, presented, successor, client)
+            pair = await self._rotate(work, presented, successors, client)
         if pair is None:
             raise InvalidGrant
         return pair
@@ -213,7 +214,7 @@ class Refresh:
         await self.throttle.take(REFRESH_BY_SESSION, str(session_id))
 
     async def _rotate(
-        self, work: IdentityWork, presented: bytes, successor: str, client: Client
+        self, work: IdentityWork, presented: bytes, successors: Sequence[str], client: Client
     ) -> TokenPair | None:
         now = self.clock()
         session = await work.sessions.get_by_token(presented)
@@ -221,7 +222,7 @@ class Refresh:
         if session is None or user is None or not user.active or not session.alive(now):
             return None
         if presented == session.current:
-            session.rotate(self.refresh.fingerprint(successor), now)
+            session.rotate(self.refresh.fingerprint(successors[0]), now)
             await work.sessions.save(session)
         elif not session.in_grace(presented, now, self.grace.length):
             await work.sessions.end(user, now, only=session.id)
@@ -230,9 +231,10 @@ class Refresh:
             )
             work.publish(RefreshReuseDetected(user.id, session.id))
             return None
-        if session.current != self.refresh.fingerprint(successor):
-            return None  # the server's key changed inside the grace window: not a replay, but not repeatable either
-        return _pair(self.access, user, session, successor, now)
+        # Under whichever key it was derived: while keys are rotated, processes have different newest ones.
+        by_fingerprint = {self.refresh.fingerprint(token): token for token in successors}
+        issued = by_fingerprint.get(session.current)  # none under a key that is unknown here: no replay, but lost
+        return _pair(self.access, user, session, issued, now) if issued is not None else None
 
 
 @dataclass(frozen=True, slots=True)
