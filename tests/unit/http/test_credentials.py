@@ -36,6 +36,34 @@ async def test_two_credentials_are_ambiguous(client: AsyncClient) -> None:
     assert (answer.status_code, answer.json()["code"]) == (401, "ambiguous_credentials")
 
 
+@pytest.mark.parametrize(
+    "route",
+    [
+        "POST /api/v1/auth/register",
+        "POST /api/v1/auth/login",
+        "POST /api/v1/auth/token",
+        "POST /api/v1/auth/refresh",
+        "POST /api/v1/auth/password-reset",
+        "POST /api/v1/auth/password-reset/confirm",
+        "POST /api/v1/auth/email-verification/confirm",
+        "GET /.well-known/jwks.json",
+    ],
+)
+async def test_two_credentials_are_ambiguous_where_none_is_needed_too(
+    client: AsyncClient, route: str
+) -> None:
+    """Before the body is looked at; one of them, good or bad, is nobody's business there."""
+    method, path = route.split()
+    both = {"x-api-key": "k", "authorization": "Bearer bad"}
+    answer = await client.request(method, path, headers=both, content=b"{")
+    assert (answer.status_code, answer.json()["code"]) == (401, "ambiguous_credentials")
+    one = await client.request(method, path, headers={"authorization": "Bearer bad"}, content=b"{")
+    assert one.status_code in (404, 415)
+    document = (await client.get("/openapi.json")).json()
+    said = document["paths"][path][method.lower()]["responses"]["401"]["description"]
+    assert "`ambiguous_credentials`" in said
+
+
 async def test_two_tokens_are_ambiguous(client: AsyncClient) -> None:
     twice = [("authorization", f"Bearer {TOKEN}"), ("authorization", f"Bearer {TOKEN}")]
     answer = await client.get(ME, headers=twice)

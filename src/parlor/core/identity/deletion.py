@@ -20,8 +20,8 @@ BATCH = 500
 class DeleteAccount:
     """A user who knows the password ends the account for good: at once nobody can enter it or find its owner in it.
 
-    Raises WrongPassword, TooMany, Stale, LastAdmin. The rest, here and in other contexts, goes after the answer, by a task
-    (`core/shared/farewell.py`).
+    Raises WrongPassword, TooMany, Stale, LastAdmin. What else there is, in every context, goes
+    after the answer, by a task (`core/shared/farewell.py`).
     """
 
     work: UnitOfWork[RoleWork]

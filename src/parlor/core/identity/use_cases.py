@@ -231,9 +231,10 @@ class Refresh:
             )
             work.publish(RefreshReuseDetected(user.id, session.id))
             return None
-        # Under whichever key it was derived: while keys are rotated, processes have different newest ones.
+        # Under whichever key it was derived: while keys are rotated, processes have different newest ones. Under one
+        # that is not known here it is no replay either, but cannot be repeated.
         by_fingerprint = {self.refresh.fingerprint(token): token for token in successors}
-        issued = by_fingerprint.get(session.current)  # none under a key that is unknown here: no replay, but lost
+        issued = by_fingerprint.get(session.current)
         return _pair(self.access, user, session, issued, now) if issued is not None else None
 
 

@@ -52,6 +52,13 @@ async def identify(call: Call, scope: Scope) -> None:
     call.principal = await authenticate(authorization[len(SCHEME) :].strip().decode("latin-1"))
 
 
+async def must_be_unambiguous(call: Call, scope: Scope) -> None:
+    """Let anybody in but who shows two credentials, where none is asked for. Raises AmbiguousCredentials."""
+    del scope
+    if call.credentials > 1:
+        raise AmbiguousCredentials
+
+
 def _network(call: Call, scope: Scope) -> str:
     proxies: Proxies = scope["app"].state.proxies
     return proxies.client_of(call, scope).network

@@ -66,6 +66,7 @@ WORDS = {
 
 ALWAYS: Kinds = (InternalError, DatabaseAway)
 CLOSED: Kinds = (Unauthenticated, InvalidToken, InvalidApiKey, AmbiguousCredentials, TooMany)
+OPEN: Kinds = (AmbiguousCredentials,)
 SENDING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 MAY_HAVE_BODY: Kinds = (BodyTooLarge, UnsupportedMediaType, RequestTimeout)
 SCHEMES = {
@@ -164,7 +165,7 @@ def _name_media(body: dict[str, Any], route: Route) -> None:
 
 
 def _problems(operation: dict[str, Any], route: Route, permission: str) -> dict[int, set[str]]:
-    kinds = [*ALWAYS, *(CLOSED if route.closed else ()), *((TooMany,) if route.limits else ())]
+    kinds = [*ALWAYS, *(CLOSED if route.closed else OPEN), *((TooMany,) if route.limits else ())]
     if route.takes_tickets:
         kinds.append(InvalidTicket)
     if permission not in WORDS or route.scopes is not None:

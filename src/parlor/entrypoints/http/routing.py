@@ -9,7 +9,14 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from parlor.entrypoints.http.auth import admit, asks_who, identify, must_be_open, takes_tickets
+from parlor.entrypoints.http.auth import (
+    admit,
+    asks_who,
+    identify,
+    must_be_open,
+    must_be_unambiguous,
+    takes_tickets,
+)
 from parlor.entrypoints.http.binding import Binding, takes_json
 from parlor.entrypoints.http.body import must_be_plain, read_body
 from parlor.entrypoints.http.call import Call, call_of
@@ -95,19 +102,21 @@ class Route(APIRoute):
         return extra.get("x-key-scopes")
 
     @property
-    def entrance(self) -> Entrance | None:
+    def entrance(self) -> Entrance:
         """What must be passed first: who calls, where that is asked, then how often."""
         steps: list[Entrance] = [limit.take for limit in self.limits]
         if self.closed:
             steps.insert(0, admit if self.takes_tickets else identify)
-        return _in_turn(steps) if len(steps) > 1 else next(iter(steps), None)
+        else:
+            steps.insert(0, must_be_unambiguous)
+        return _in_turn(steps) if len(steps) > 1 else steps[0]
 
     def get_route_handler(self) -> Handle:
         """Put what must come first before the framework's own handler."""
         handle = super().get_route_handler()
         if takes_json(self):
             handle = _with_json(handle, self)
-        return handle if self.entrance is None else _entered(handle, self.entrance, self)
+        return _entered(handle, self.entrance, self)
 
 
 def api_router(tag: str) -> APIRouter:
@@ -125,8 +134,7 @@ def _direct(endpoint: Callable[..., Awaitable[Response]], binding: Binding, rout
 
     async def direct(scope: Scope, receive: Receive, send: Send) -> None:
         call = call_of(scope)
-        if entrance is not None:
-            await entrance(call, scope)
+        await entrance(call, scope)
         if binding.body is not None:
             sent = await _value(call, receive, reader, needed=binding.body.needed)
         else:
