@@ -7,7 +7,7 @@ from parlor.entrypoints.http.clients import MAX_USER_AGENT, Proxies
 
 TRUSTED = ("10.0.0.0/8", "2001:db8:ffff::/48")
 HALVES = ["[", "[]", "]", ":", "::ffff:", "%", "192.0.2", "192.0.2.1.1"]
-GARBAGE = ["", ",", " , ,", "unknown", "_hidden", "\xb2", "1" * 9999, *HALVES]
+GARBAGE = ["unknown", "_hidden", "\xb2", "1" * 9999, *HALVES]
 
 
 def ip(*forwarded: str, peer: str | None = "10.0.0.1", trusted: tuple[str, ...] = TRUSTED) -> str | None:
@@ -51,6 +51,18 @@ def test_garbage_leaves_the_last_proxy_that_made_sense(garbage: str) -> None:
     assert ip(f"192.0.2.1, {garbage}") == "10.0.0.1"
     assert ip(f"{garbage}, 192.0.2.1") == "192.0.2.1"
     assert ip(f"{garbage}, 10.7.7.7") == "10.7.7.7"
+
+
+@pytest.mark.parametrize("nothing", ["", ",", " , ,", "," * 5000], ids=["empty", "one", "spaced", "many"])
+def test_empty_elements_are_none(nothing: str) -> None:
+    assert ip(nothing) == "10.0.0.1"
+    assert ip(f"192.0.2.1,{nothing}") == "192.0.2.1"
+    assert ip(f"{nothing},192.0.2.1") == "192.0.2.1"
+    assert ip("192.0.2.1", nothing) == "192.0.2.1"
+
+
+def test_an_empty_element_between_others_is_none() -> None:
+    assert ip("203.0.113.66,192.0.2.1,,, 10.2.2.2") == "192.0.2.1"
 
 
 def test_several_lines_are_one_list() -> None:

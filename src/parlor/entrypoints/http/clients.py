@@ -45,9 +45,13 @@ class Proxies:
 
 
 def _forwarded(scope: Scope) -> list[str]:
-    """List the hops, of every line in their order; only so many as a sane chain of proxies has."""
+    """List the hops, of every line in their order; only so many as a sane chain of proxies has.
+
+    An empty element of a list is none (RFC 9110, section 5.6.1).
+    """
     lines = [value for name, value in scope["headers"] if name == b"x-forwarded-for"]
-    return b",".join(lines).decode("latin-1").rsplit(",", MOST_HOPS)[-MOST_HOPS:]
+    hops = b",".join(lines).strip(b" \t,").decode("latin-1").rsplit(",", MOST_HOPS)[-MOST_HOPS:]
+    return [hop for hop in hops if hop.strip()]
 
 
 def _address(written: str) -> Address | None:
