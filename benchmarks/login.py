@@ -55,7 +55,7 @@ def _chain(stage: Stage, token: str) -> Iterator[str]:
     tokens = DerivedRefreshTokens(stage.settings.secrets)
     while True:
         yield request("POST", "/api/v1/auth/refresh", body={"refresh_token": token})
-        token = tokens.successor(token)
+        token = tokens.successors(token)[0]
 
 
 def _bare(count: int) -> Measured:
