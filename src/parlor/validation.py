@@ -78,11 +78,17 @@ def json_pointer(path: Iterable[object]) -> str:
 
 
 def _flaw(error: Mapping[str, Any], within: tuple[str, ...]) -> Flaw:
-    pointer, kind = _pointer((*within, *error["loc"])), error["type"]
+    pointer, kind = _pointer((*within, *error["loc"])), _kind(error)
     if kind not in WORDS:
         return own_flaw(pointer, kind if kind in OWN_WORDS else "invalid_value")
     code, sentence = WORDS[kind]
     return Flaw(pointer, code, sentence.format_map(error.get("ctx", {})))
+
+
+def _kind(error: Mapping[str, Any]) -> str:
+    """Behind a validator of ours pydantic knows no text any more, and counts the items of a `Value`."""
+    kind: str = error["type"]
+    return f"string_{kind}" if error.get("ctx", {}).get("field_type") == "Value" else kind
 
 
 def _pointer(location: Sequence[object]) -> str:

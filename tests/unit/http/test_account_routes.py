@@ -87,6 +87,19 @@ async def test_a_body_is_checked(
     assert [(error["pointer"], error["code"]) for error in answer.json()["errors"]] == [(pointer, code)]
 
 
+@pytest.mark.parametrize(
+    ("sent", "detail"),
+    [
+        ("short", "This needs at least 8 characters."),
+        ("x" * 1025, "This may have at most 1024 characters."),
+    ],
+    ids=["short", "long"],
+)
+async def test_a_text_has_characters(ada: AsyncClient, sent: str, detail: str) -> None:
+    answer = await ada.post(f"{BASE}/users/me/password", json=PASSWORDS | {"new_password": sent})
+    assert [error["detail"] for error in answer.json()["errors"]] == [detail]
+
+
 async def test_a_wrong_password_is_403_and_asks_for_no_new_token(
     fake: FakeContainer, ada: AsyncClient
 ) -> None:

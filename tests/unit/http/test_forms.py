@@ -30,6 +30,12 @@ def test_what_is_no_form_is_refused(raw: bytes) -> None:
         read_form(raw)
 
 
+def test_an_empty_form_is_told_to_be_empty() -> None:
+    with pytest.raises(InvalidForm) as error:
+        read_form(b"")
+    assert error.value.detail == "The form is empty."
+
+
 @pytest.mark.parametrize("raw", [b"a=%00", b"a=x%1by", b"a=%7f", b"%00=a"], ids=range(4))
 def test_what_no_text_may_hold_is_refused(raw: bytes) -> None:
     with pytest.raises(Invalid):

@@ -231,6 +231,15 @@ async def test_a_role_is_granted_and_taken_as_often_as_one_likes(
         assert ("watcher" in now(database, bob).roles) == held
 
 
+async def test_a_list_has_items_and_a_text_characters(root: AsyncClient) -> None:
+    wrong = {"description": "x" * 501, "permissions": ["films:watch"] * 101}
+    answer = await root.post(f"{BASE}/roles", json=WATCHER | wrong)
+    assert [error["detail"] for error in answer.json()["errors"]] == [
+        "This may have at most 500 characters.",
+        "This may have at most 100 items.",
+    ]
+
+
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 async def test_a_role_is_granted_and_taken_under_the_users_tag(
     root: AsyncClient, database: FakeDatabase, method: str

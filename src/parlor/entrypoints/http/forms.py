@@ -63,8 +63,10 @@ class BodyReader:
 
 def read_form(raw: bytes) -> dict[str, Any]:
     """Read a form strictly: each name once, valid escapes, UTF-8. Raises InvalidForm, Invalid."""
+    if not raw:
+        raise InvalidForm("The form is empty.")
     pairs = raw.split(b"&")
-    if not raw or len(pairs) > MOST_FIELDS:
+    if len(pairs) > MOST_FIELDS:
         raise InvalidForm
     fields: dict[str, Any] = {}
     for pair in pairs:
