@@ -64,6 +64,18 @@ async def test_a_stolen_session_is_no_way_to_try_passwords(identity: Identity) -
         await guess(identity, principal, times=30)
 
 
+async def test_guesses_in_a_session_that_are_throttled_stand_in_the_history(identity: Identity) -> None:
+    """Once a minute."""
+    user = await identity.add()
+    principal = await identity.principal(await identity.enter(user))
+    await guess(identity, principal, times=10)
+    for _ in range(5):
+        with pytest.raises(TooMany):
+            await guess(identity, principal, times=1)
+    told = [(Outcome.WRONG_PASSWORD, Method.SESSION, principal.session_id)] * 10
+    assert identity.history(user) == [*told, (Outcome.THROTTLED, Method.SESSION, principal.session_id)]
+
+
 async def guess(identity: Identity, principal: Principal, *, times: int) -> None:
     for _ in range(times):
         with pytest.raises(WrongPassword):

@@ -49,7 +49,7 @@ class History(Protocol):
     """The lines of every user."""
 
     async def add(self, entry: LoginEntry) -> None:
-        """Write a line, in the transaction of what it tells of."""
+        """Write a line, in the transaction of what it tells of; of throttled ones one a minute and user."""
         ...
 
     async def forget_clients(self, user_id: UserId, *, limit: int) -> int:

@@ -11,7 +11,7 @@ from parlor.core.identity.ports import IdentityWork, PasswordHasher
 from parlor.core.identity.throttling import LOGIN_BY_ACCOUNT, RESET_BY_ACCOUNT, Throttle
 from parlor.core.identity.use_cases import PasswordPolicy, Principal
 from parlor.core.shared.clock import Clock
-from parlor.core.shared.errors import Contended, Forbidden
+from parlor.core.shared.errors import Contended, Forbidden, TooMany
 from parlor.core.shared.work import UnitOfWork
 
 
@@ -37,28 +37,26 @@ class CheckPassword:
     async def __call__(self, principal: Principal, password: str, client: Client) -> User:
         """Answer the user, not locked: see `unchanged`. Raises WrongPassword, TooMany."""
         bucket = f"session:{principal.user.id}"
-        await self.throttle.take(LOGIN_BY_ACCOUNT, bucket)
+        try:
+            await self.throttle.take(LOGIN_BY_ACCOUNT, bucket)
+        except TooMany:
+            await self._note(principal, Outcome.THROTTLED, client)
+            raise
         async with self.work() as work:
             user = await work.users.find(principal.user.id)
         known = user.password_hash if user is not None else None
         right = await self.hasher.verify(unicodedata.normalize("NFC", password), known)
         if user is None or not right:
-            await self._note(principal, client)
+            await self._note(principal, Outcome.WRONG_PASSWORD, client)
             raise WrongPassword
         await self.throttle.give_back(LOGIN_BY_ACCOUNT, bucket)
         return user
 
-    async def _note(self, principal: Principal, client: Client) -> None:
+    async def _note(self, principal: Principal, outcome: Outcome, client: Client) -> None:
+        user_id, session_id = principal.user.id, principal.session_id
         async with self.work() as work:
             await work.history.add(
-                LoginEntry(
-                    principal.user.id,
-                    self.clock(),
-                    Outcome.WRONG_PASSWORD,
-                    Method.SESSION,
-                    client,
-                    principal.session_id,
-                )
+                LoginEntry(user_id, self.clock(), outcome, Method.SESSION, client, session_id)
             )
 
 
