@@ -4,9 +4,11 @@ import httpx
 import pytest
 
 from parlor.adapters.memory.throttle import MemoryThrottle
+from parlor.core.identity.attempts import NoteRefusedLogin
 from parlor.core.identity.model import InvalidCredentials
 from parlor.core.identity.throttling import LOGIN_BY_ADDRESS, REGISTER_BY_ADDRESS
 from parlor.core.identity.use_cases import LogIn, Register
+from parlor.core.shared.errors import DatabaseAway, TooMany
 from parlor.entrypoints.http.app import make_app
 from tests.fakes.container import FakeContainer, as_container, settings_for_tests
 from tests.unit.http.test_identity_routes import LOGIN, PAIR, Told, a_user
@@ -23,7 +25,7 @@ class Door:
         self.fake = FakeContainer(
             settings_for_tests(PARLOR_TRUSTED_PROXIES=trusted),
             throttle=MemoryThrottle(monotonic=lambda: self.now),
-            commands={LogIn: Told(InvalidCredentials()), Register: Told(a_user())},
+            commands={LogIn: Told(InvalidCredentials()), Register: Told(a_user()), NoteRefusedLogin: Told()},
         )
         self.app = make_app(as_container(self.fake))
 
@@ -55,6 +57,25 @@ async def test_one_address_may_fail_so_often_and_then_is_told_when_to_come_back(
     assert (await door.post(LOG_IN, peer="10.9.9.9")).status_code == 401
     door.now += 2
     assert (await door.post(LOG_IN)).status_code == 401
+
+
+async def test_whose_account_a_refused_login_was_meant_for_is_noted(door: Door) -> None:
+    """Where the body says so; and whatever becomes of the note, the answer is the same."""
+    await door.exhaust(LOG_IN, LOGIN_BY_ADDRESS.tries)
+    noted = door.fake.commands[NoteRefusedLogin] = Told()
+    for body in (b"", b"{", b'{"email": 1}', b"x" * 2_000_000):
+        assert (await door.post(LOG_IN, content=body, content_type="application/json")).status_code == 429
+    assert noted.fields == {}
+    for answer in (None, TooMany(), DatabaseAway()):
+        noted.answer = answer
+        assert (await door.post(LOG_IN)).status_code == 429
+        assert (noted.fields["email"], noted.fields["client"].ip) == (LOGIN["email"], PROXY)
+        noted.fields = {}
+    form = b"username=bob%40example.org&password=x"
+    refused = await door.post(
+        "/api/v1/auth/token", content=form, content_type="application/x-www-form-urlencoded"
+    )
+    assert (refused.status_code, noted.fields["email"]) == (429, "bob@example.org")
 
 
 async def test_a_login_that_succeeds_does_not_count(door: Door) -> None:

@@ -5,10 +5,12 @@ from secrets import token_hex
 
 import pytest
 
+from parlor.core.identity.attempts import NoteRefusedLogin
 from parlor.core.identity.history import Outcome
 from parlor.core.identity.model import Client, InvalidCredentials, User
 from parlor.core.shared.errors import Busy, TooMany
 from tests.builders import PASSWORD, a_user
+from tests.fakes.identity import FakeAttempts
 from tests.unit.identity.conftest import Identity
 
 HOME, STRANGER = Client(ip="192.0.2.7"), Client(ip="203.0.113.66")
@@ -147,3 +149,19 @@ async def test_the_account_is_told_once_a_minute_that_it_was_throttled(identity:
     told = [line for line in identity.lines(user) if line.outcome is Outcome.THROTTLED]
     assert [(line.client, line.session_id) for line in told] == [(STRANGER, None)]
     assert len(identity.lines(user)) == FREE + 1
+
+
+async def test_the_account_is_told_of_logins_that_were_refused_at_the_door(identity: Identity) -> None:
+    """Once a minute; 30 of one network are looked up in a minute, and no more."""
+    store = identity.database.store
+    note = NoteRefusedLogin(identity.throttle, FakeAttempts(lambda: store.identity), identity.clock)
+    user = await identity.add()
+    store = identity.database.store
+    for email in (user.email.upper(), user.email, "nobody@example.org", f"deleted:{user.id}"):
+        await note(email=email, client=STRANGER)
+    assert [(line.outcome, line.client) for line in identity.lines(user)] == [(Outcome.THROTTLED, STRANGER)]
+    for _ in range(30 - 4):
+        await note(email="nobody@example.org", client=STRANGER)
+    with pytest.raises(TooMany):
+        await note(email=user.email, client=STRANGER)
+    await note(email=user.email, client=HOME)

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from parlor.core.identity.history import Outcome
-from parlor.core.identity.model import Client, InvalidCredentials
-from parlor.core.identity.throttling import LOGIN_BY_ACCOUNT, Throttle
+from parlor.core.identity.model import Client, InvalidCredentials, sought_key
+from parlor.core.identity.throttling import LOGIN_BY_ACCOUNT, REFUSED_LOGIN_BY_ADDRESS, Throttle
 from parlor.core.shared.clock import Clock
 from parlor.core.shared.errors import TooMany
 
@@ -79,3 +79,19 @@ class LoginGuard:
         except TooMany:
             await self.attempts.failed(account, Outcome.THROTTLED, client, self.clock())
             raise
+
+
+@dataclass(frozen=True, slots=True)
+class NoteRefusedLogin:
+    """A login that was refused at the door, for its network had failed too often, is told to whoever it was meant for.
+
+    Raises TooMany beyond 30 a minute of one network, and tells nobody then: refusing must stay cheap.
+    """
+
+    throttle: Throttle
+    attempts: Attempts
+    clock: Clock
+
+    async def __call__(self, *, email: str, client: Client) -> None:
+        await self.throttle.take(REFUSED_LOGIN_BY_ADDRESS, client.network)
+        await self.attempts.failed(sought_key(email), Outcome.THROTTLED, client, self.clock())

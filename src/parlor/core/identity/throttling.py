@@ -38,6 +38,7 @@ HOUR_S = 3600.0
 
 LOGIN_BY_ADDRESS = Rule("login-address", 30, failures_only=True)
 LOGIN_BY_ACCOUNT = Rule("login-account", 10, patient=True, failures_only=True)
+REFUSED_LOGIN_BY_ADDRESS = Rule("refused-login-address", 30)
 REGISTER_BY_ADDRESS = Rule("register-address", 10)
 RESET_BY_ADDRESS = Rule("reset-address", 5, HOUR_S)
 RESET_BY_ACCOUNT = Rule("reset-account", 5, HOUR_S)

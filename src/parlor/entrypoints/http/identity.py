@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from parlor.container import Container
+from parlor.core.identity.attempts import NoteRefusedLogin
 from parlor.core.identity.model import (
     DISPLAY_NAME_LENGTH,
     EMAIL_LENGTH,
@@ -80,8 +81,12 @@ def identity_routes(container: Container) -> APIRouter:
     """Make the routes of this context; the hottest one first."""
     routes = api_router("identity")
     open_session = container.command(LogIn)
+    note_refused = container.command(NoteRefusedLogin)
     rotate = container.command(Refresh)
     end_sessions = container.command(LogOut)
+
+    async def note_refusal(body: Credentials, client: Client) -> None:
+        await note_refused(email=body.email, client=client)
 
     @routes.get("/users/me", response_model=User, openapi_extra=needs(OWN))
     async def me(principal: CurrentPrincipal) -> Response:
@@ -93,7 +98,7 @@ def identity_routes(container: Container) -> APIRouter:
         "/auth/login",
         response_model=TokenPair,
         openapi_extra=needs(PUBLIC, InvalidCredentials, Busy),
-        dependencies=[per_address(LOGIN_BY_ADDRESS)],
+        dependencies=[per_address(LOGIN_BY_ADDRESS, refused=note_refusal)],
     )
     async def log_in(body: Credentials, request: Request) -> Response:
         """Open a session with the right password; an unknown address gets the same answer as a wrong one."""

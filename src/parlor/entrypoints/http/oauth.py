@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from parlor.container import Container
+from parlor.core.identity.attempts import NoteRefusedLogin
 from parlor.core.identity.introspection import INTROSPECT, IntrospectToken, RevokeToken, TokenType
-from parlor.core.identity.model import EMAIL_LENGTH, PASSWORD_LENGTH, InvalidCredentials
+from parlor.core.identity.model import EMAIL_LENGTH, PASSWORD_LENGTH, Client, InvalidCredentials
 from parlor.core.identity.ports import PublicKeys
 from parlor.core.identity.throttling import LOGIN_BY_ADDRESS
 from parlor.core.identity.use_cases import LogIn
@@ -89,14 +90,18 @@ def oauth_routes(container: Container) -> APIRouter:
     """Make the routes under the base path."""
     routes = api_router("tokens")
     open_session = container.command(LogIn)
+    note_refused = container.command(NoteRefusedLogin)
     introspect_token = container.command(IntrospectToken)
     revoke_token = container.command(RevokeToken)
+
+    async def note_refusal(body: PasswordGrant, client: Client) -> None:
+        await note_refused(email=body.username, client=client)
 
     @routes.post(
         "/auth/token",
         response_model=TokenPair,
         openapi_extra=needs(PUBLIC, InvalidCredentials, InvalidForm, Busy),
-        dependencies=[per_address(LOGIN_BY_ADDRESS)],
+        dependencies=[per_address(LOGIN_BY_ADDRESS, refused=note_refusal)],
     )
     async def log_in_by_form(body: PasswordGrant, request: Request) -> Response:
         """Open a session, as `/auth/login` does, by OAuth's password form: for tools that know nothing else."""

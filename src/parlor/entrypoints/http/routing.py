@@ -1,14 +1,17 @@
 """Routes that keep the contract's order of errors: who, how often, then the body as bytes, then its shape."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.routing import APIRoute
 from starlette.convertors import Convertor, register_url_convertor
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from parlor.core.shared.errors import ParlorError, TooMany
 from parlor.entrypoints.http.auth import (
     admit,
     asks_who,
@@ -131,10 +134,15 @@ def operation_id(route: APIRoute) -> str:
 
 def _direct(endpoint: Callable[..., Awaitable[Response]], binding: Binding, route: Route) -> ASGIApp:
     entrance, scopes, reader = route.entrance, route.scopes, route.reader
+    refused = _refused(binding, route)
 
     async def direct(scope: Scope, receive: Receive, send: Send) -> None:
         call = call_of(scope)
-        await entrance(call, scope)
+        try:
+            await entrance(call, scope)
+        except TooMany:
+            await refused(call, scope, receive)
+            raise
         if binding.body is not None:
             sent = await _value(call, receive, reader, needed=binding.body.needed)
         else:
@@ -146,6 +154,22 @@ def _direct(endpoint: Callable[..., Awaitable[Response]], binding: Binding, rout
         await answer(scope, receive, send)
 
     return direct
+
+
+def _refused(binding: Binding, route: Route) -> Callable[[Call, Scope, Receive], Awaitable[None]]:
+    """Tell of a request that was one too many, where a limit wants that; the answer is the same if that fails."""
+    telling = [limit for limit in route.limits if limit.refused is not None]
+    reader, field = route.reader, binding.body
+
+    async def refused(call: Call, scope: Scope, receive: Receive) -> None:
+        if field is None or not telling:
+            return
+        with suppress(ParlorError, ClientDisconnect):
+            body, errors = field.check(await _value(call, receive, reader), loc=field.place)
+            for limit in telling if not errors else ():
+                await limit.tell(body, call, scope)
+
+    return refused
 
 
 def _in_turn(steps: Sequence[Entrance]) -> Entrance:
