@@ -208,10 +208,12 @@ async def test_a_deleted_account_is_nobodys_at_once_and_its_tasks_end(house: Hou
 
         left = """
             select (select count(*) from tasks where status <> 'cancelled' and id = any($1))
-                 + (select count(*) from schedules)"""
+                 + (select count(*) from schedules)
+                 + (select count(*) from logins where user_id = $2::uuid and network <> '')
+                 + (select count(*) from sessions where user_id = $2::uuid and ip is not null)"""
 
         async def ended() -> bool:
-            return bool(await session.fetchval(left, [task["id"] for task in tasks]) == 0)
+            return bool(await session.fetchval(left, [task["id"] for task in tasks], user_id) == 0)
 
         await eventually(ended)
 
