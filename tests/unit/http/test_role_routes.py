@@ -197,7 +197,7 @@ async def test_roles_are_listed(root: AsyncClient, shown: FakeViews) -> None:
     assert (await root.get(f"{BASE}/users", params={"cursor": cursor})).json()["code"] == "invalid_cursor"
 
 
-@pytest.mark.parametrize("name", ["nothing", "Admin", "%00", "a%20b", "%F0%9F%98%80", "a" * 300, "%FF"])
+@pytest.mark.parametrize("name", ["nothing", "Admin", "%00", "a%20b", "%F0%9F%98%80", "a" * 300])
 async def test_a_name_that_no_role_has_is_not_found(root: AsyncClient, name: str) -> None:
     user = f"{BASE}/users/{NOBODY}/roles/{name}"
     asked: list[tuple[str, Any]] = [("GET", None), ("PATCH", {}), ("DELETE", None)]
