@@ -52,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="parlor", description="Accounts with roles, and background tasks.")
+    parser = argparse.ArgumentParser(
+        prog="parlor", description="Accounts with roles, parties, chats, and background tasks."
+    )
     commands = parser.add_subparsers(required=True, metavar="command")
     _add(commands, "up", _up, "everything in one process, with a PostgreSQL of its own", _address)
     _add(commands, "serve", _serve, "the HTTP API on real servers", _address)
