@@ -1,5 +1,6 @@
 """The pool of connections to PostgreSQL, with every limit that a connection lives under."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from uuid import UUID, SafeUUID
@@ -15,6 +16,7 @@ log = structlog.get_logger()
 
 ACQUIRE_S = 2.0
 CONNECT_S = 3.0
+WARM_S = 10.0  # how long connections go from hand to hand before the pool sees them again
 LIMITS = {
     "lock_timeout": "2000",
     "statement_timeout": "5000",
@@ -25,16 +27,27 @@ LIMITS = {
 
 
 class Database:
-    """PostgreSQL behind a bounded pool; a connection is waited for 2 s, then `database_busy`."""
+    """PostgreSQL behind a bounded pool; a connection is waited for 2 s, then `database_busy`.
+
+    Asking the pool costs as much as a short query: it makes a task to lend a connection, and one to take it back. So
+    a connection that was of use goes from hand to hand, as long as nobody waits at the pool, and every 10 s back to
+    it, which retires what is idle or old.
+    """
 
     def __init__(self, url: str, *, size: int, name: str) -> None:
         self._url = url
         self._size = size
         self._name = name
         self._pool: ConnectionPool | None = None
+        self._warm: list[PooledConnection] = []
+        self._waiting = 0
+        self._cooling: asyncio.TimerHandle | None = None
+        self._returns: set[asyncio.Task[None]] = set()
+        self._closing = False
 
     async def open(self) -> None:
         """Make the pool; no server needs to answer yet."""
+        self._closing = False
         self._pool = await asyncpg.create_pool(
             self._url,
             min_size=0,
@@ -48,8 +61,11 @@ class Database:
         )
 
     async def close(self) -> None:
-        """End every connection."""
+        """End every connection, once it is back."""
         if self._pool is not None:
+            self._closing = True
+            self._cool()
+            await asyncio.gather(*self._returns)
             await self._pool.close()
             self._pool = None
 
@@ -60,19 +76,38 @@ class Database:
             session = await self.acquire()
             try:
                 yield session
-            finally:
+            except BaseException:
                 await self.release(session)
+                raise
+            self.pass_on(session)
 
     async def acquire(self) -> PooledConnection:
-        """Lend a connection until `release`."""
+        """Lend a connection until `release` or `pass_on`."""
+        while self._warm:
+            session = self._warm.pop()
+            if _usable(session):
+                return session
+            await self.release(session)
         assert self._pool is not None, "the database is not open"
+        self._waiting += 1
         try:
             return await self._pool.acquire(timeout=ACQUIRE_S)
         except TimeoutError as error:
             raise PoolExhausted from error
+        finally:
+            self._waiting -= 1
+
+    def pass_on(self, session: PooledConnection) -> None:
+        """Take back a connection of which all is well, for whoever comes next."""
+        if self._waiting or self._closing or not _usable(session) or session.is_in_transaction():
+            self._return(session)
+            return
+        self._warm.append(session)
+        if self._cooling is None:
+            self._cooling = asyncio.get_running_loop().call_later(WARM_S, self._cool)
 
     async def release(self, session: PooledConnection) -> None:
-        """Take a connection back. One that broke is closed by the pool; what broke it has been told already."""
+        """Take a connection back to the pool. One that broke is closed; what broke it has been told already."""
         assert self._pool is not None, "the database is not open"
         try:
             try:
@@ -81,6 +116,19 @@ class Database:
                 await self._pool.release(session)
         except AWAY as error:
             log.info("connection_dropped", error=type(error).__name__)
+
+    def _cool(self) -> None:
+        """Give the pool back what nobody uses at the moment."""
+        if self._cooling is not None:
+            self._cooling.cancel()
+            self._cooling = None
+        while self._warm:
+            self._return(self._warm.pop())
+
+    def _return(self, session: PooledConnection) -> None:
+        task = asyncio.create_task(self.release(session))
+        self._returns.add(task)
+        task.add_done_callback(self._returns.discard)
 
     async def ping(self) -> None:
         """Ask for an answer; raises DatabaseAway."""
@@ -99,6 +147,13 @@ async def _set_codecs(connection: RawConnection) -> None:
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", encoder=lambda value: orjson.dumps(value).decode(), decoder=orjson.loads
     )
+
+
+def _usable(session: PooledConnection) -> bool:
+    try:
+        return not session.is_closed()
+    except asyncpg.InterfaceError:  # it broke, and the pool has it back already
+        return False
 
 
 async def _end_transaction(session: PooledConnection) -> None:

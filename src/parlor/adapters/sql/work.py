@@ -151,6 +151,7 @@ class SqlWork:
             try:
                 if error is None:
                     await self._complete()
+                    self._pass_connection_on()
             finally:
                 await self._give_connection_back()  # which rolls back whatever was not committed
         if error is None:
@@ -194,6 +195,11 @@ class SqlWork:
             self._session = await self._database.acquire()
             await self._session.execute("begin")
         return self._session
+
+    def _pass_connection_on(self) -> None:
+        if self._session is not None:
+            session, self._session = self._session, None
+            self._database.pass_on(session)
 
     async def _give_connection_back(self) -> None:
         if self._session is not None:
