@@ -162,7 +162,7 @@ class SqlWork:
     async def _complete(self) -> None:
         await self._react()
         if self._session is None and self.tasks.waiting:
-            self._session = await self._database.acquire()
+            self._session = await self._database.lender.acquire()
             await self.tasks.flush(self._session)
         elif self._session is not None:
             await self.tasks.flush(self._session)
@@ -192,19 +192,19 @@ class SqlWork:
 
     async def _begun(self) -> PooledConnection:
         if self._session is None:
-            self._session = await self._database.acquire()
+            self._session = await self._database.lender.acquire()
             await self._session.execute("begin")
         return self._session
 
     def _pass_connection_on(self) -> None:
         if self._session is not None:
             session, self._session = self._session, None
-            self._database.pass_on(session)
+            self._database.lender.pass_on(session)
 
     async def _give_connection_back(self) -> None:
         if self._session is not None:
             session, self._session = self._session, None
-            await self._database.release(session)
+            await self._database.lender.release(session)
 
     async def _follow_up(self) -> None:
         if self.tasks.made_due:
