@@ -17,6 +17,7 @@ from parlor.entrypoints.http.bootstrap import bootstrap_key
 from parlor.entrypoints.http.chats import chat_member_routes, chat_routes
 from parlor.entrypoints.http.clients import Proxies
 from parlor.entrypoints.http.dead_letters import dead_letter_routes
+from parlor.entrypoints.http.dispatch import Dispatch
 from parlor.entrypoints.http.docs_pages import install_asyncapi, install_docs
 from parlor.entrypoints.http.errors import install_error_handlers
 from parlor.entrypoints.http.health import health_routes
@@ -114,6 +115,7 @@ def _install(app: FastAPI, container: Container) -> None:
     if container.settings.docs_shown:
         install_docs(app)
     install_asyncapi(app, container.settings)
+    app.add_middleware(Dispatch, routes=app.router.routes)
     app.add_middleware(Edge, settings=container.settings)
     install_error_handlers(app)
     install_openapi(app)

@@ -75,6 +75,7 @@ class Route(APIRoute):
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
         binding = Binding.of(self)
+        self.is_direct = binding is not None
         if binding is not None:
             self.app = _forgiving(_direct(endpoint, binding, self), self.limits)
 
