@@ -70,6 +70,26 @@ async def one(shown: SqlTaskViews, viewer: Actor, task_id: TaskId) -> dict[str, 
     return answer
 
 
+async def test_a_page_shows_what_has_changed_since_the_last_one(sql: Sql, shown: SqlTaskViews) -> None:
+    """What is kept of the first page is no answer to the second."""
+    for _ in range(3):
+        await ordered_by(sql, ADA)
+    first = await shown.page(ADA, PageRequest(), status=None, kind=None)
+    (attempt,) = await sql.runs.claim([TaskId(UUID(json.loads(first.items)[1]["id"]))], [])
+    second = await shown.page(ADA, PageRequest(), status=None, kind=None)
+    assert [row["status"] for row in json.loads(second.items)] == ["queued", "running", "queued"]
+    await sql.execute("delete from tasks where id = $1", attempt.task_id)
+    assert len((await page(shown, ADA))[0]) == 2
+
+
+async def test_a_row_that_goes_while_its_page_is_read_is_left_out(
+    sql: Sql, shown: SqlTaskViews, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stays, _ = await ordered_by(sql, ADA), await ordered_by(sql, ADA)
+    monkeypatch.setattr(views, "_BY_KEY", f"{views._BY_KEY} and id = '{stays}'")
+    assert (await page(shown, ADA))[0] == [stays]
+
+
 # Who sees what
 
 

@@ -1,24 +1,40 @@
 """What steps happen on: the database, the broker's messages, all claims there ever were, and the rules about them."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Coroutine, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
+from parlor.adapters.sql.views import SqlTaskViews
 from parlor.core.shared.ids import TaskId
-from parlor.core.tasks.model import Attempt, Ending, Failed, Postponed, Priority, Succeeded, Task, TaskError
-from tests.builders import a_task
+from parlor.core.shared.paging import MAX_LIMIT, PageRequest
+from parlor.core.tasks.model import (
+    MANAGE,
+    Attempt,
+    Ending,
+    Failed,
+    Postponed,
+    Priority,
+    Succeeded,
+    Task,
+    TaskError,
+)
+from tests.builders import a_task, an_actor
 from tests.properties.expected import Expected, agree
 from tests.sql import Sql
 
 ERROR = TaskError("broken", "It broke.", retryable=True)
 AHEAD = timedelta(hours=1)
+MANAGER = an_actor(MANAGE)
 ALL_IDLE = frozenset[str](Priority)
 LIMITS = {"scarce": 2}
-BECOME_DUE = "update tasks set run_at = clock_timestamp() where id = any($1) and status = 'scheduled'"
+BECOME_DUE = """
+update tasks set run_at = clock_timestamp(), version = version + 1 where id = any($1) and status = 'scheduled'"""
 
 
 class Stage(RuleBasedStateMachine):
@@ -31,6 +47,7 @@ class Stage(RuleBasedStateMachine):
         super().__init__()
         self.sql = sql
         self._runner = runner
+        self.views = SqlTaskViews(sql.database)
         self.tasks: dict[TaskId, Expected] = {}
         self.broker: Counter[TaskId] = Counter()
         self.lost: set[TaskId] = set()
@@ -69,6 +86,13 @@ class Stage(RuleBasedStateMachine):
     def every_row_is_what_the_rules_say(self) -> None:
         rows = self.does(self.sql.rows("select * from tasks"))
         agree(self.tasks, rows, self.does(self.sql.facts()))
+
+    @invariant()
+    def a_page_shows_every_row_as_it_is(self) -> None:
+        page = self.does(self.views.page(MANAGER, PageRequest(MAX_LIMIT), status=None, kind=None))
+        ids = [TaskId(UUID(row["id"])) for row in json.loads(page.items)]
+        assert set(ids) == set(self.tasks) or len(ids) == MAX_LIMIT
+        assert json.loads(page.items) == json.loads(self.does(self.views.some(MANAGER, ids)))
 
     @invariant()
     def no_kind_runs_more_often_than_it_may(self) -> None:

@@ -7,11 +7,14 @@ from uuid import UUID
 from asyncpg import Record
 
 from parlor.adapters.sql.engine import Database
+from parlor.adapters.sql.rendered import Rendered
 from parlor.core.shared.actor import Actor
 from parlor.core.shared.errors import NotFound
 from parlor.core.shared.ids import TaskId
 from parlor.core.shared.paging import Key, Page, PageRequest
 from parlor.core.tasks.model import MANAGE, TaskStatus
+
+EMPTY = b"[]"
 
 
 def moment(column: str) -> str:
@@ -53,6 +56,8 @@ _ONE = f"select {TASK}::text from tasks where {VISIBLE} and id = $4"
 _SOME = f"""
 select '[' || coalesce(string_agg({TASK}::text, ',' order by place), '') || ']' as items, count(*) as found
   from unnest($4::uuid[]) with ordinality as asked (id, place) join tasks using (id) where {VISIBLE}"""
+_KEY = "id || ' ' || version"
+_BY_KEY = f"select {_KEY} as key, {TASK}::text as json from tasks where id = any($1::uuid[])"
 _ENDED = f"select status in ('succeeded', 'failed', 'cancelled') from tasks where {VISIBLE} and id = $4"
 
 
@@ -60,7 +65,7 @@ def paged(item: str, moment: str, rows: str, limit: str) -> str:
     """Write the statement of a page, newest first: its JSON as one text, and the last key where more rows follow."""
     return f"""
         with page as (
-            select {item}::text as item, {moment} as moment, id, row_number() over () as n from (
+            select ({item})::text as item, {moment} as moment, id, row_number() over () as n from (
                 select * from {rows} order by {moment} desc, id desc limit {limit} + 1) newest)
         select '[' || coalesce(string_agg(item, ',' order by n) filter (where n <= {limit}), '') || ']' as items,
                max(n) > {limit} as more, max(moment) filter (where n = {limit}) as moment,
@@ -73,6 +78,7 @@ class SqlTaskViews:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._rendered = Rendered()
 
     async def one(self, viewer: Actor, task_id: TaskId) -> bytes:
         """Read one row as JSON."""
@@ -96,7 +102,11 @@ class SqlTaskViews:
         """Read a page, newest first."""
         sql, arguments = _page_of_tasks(viewer, page, status, kind)
         async with self._database.session() as session:
-            return page_of(await session.fetchrow(sql, *arguments))
+            keys = page_of(await session.fetchrow(sql, *arguments))
+            listed = keys.items[1:-1].decode().split(",") if keys.items != EMPTY else []
+            missing = self._rendered.missing(listed)
+            read = await session.fetch(_BY_KEY, missing) if missing else []
+        return Page(self._rendered.page(listed, {row["key"]: row["json"] for row in read}), keys.next_key)
 
     async def _value(self, sql: str, viewer: Actor, task_id: TaskId) -> str:
         async with self._database.session() as session:
@@ -125,7 +135,7 @@ def _page_of_tasks(
         wheres.append(f"(created_at, id) < (${len(arguments) - 1}, ${len(arguments)})")
     arguments.append(page.limit)
     rows = f"tasks where {' and '.join(wheres) or 'true'}"
-    return paged(TASK, "created_at", rows, f"${len(arguments)}::int"), arguments
+    return paged(_KEY, "created_at", rows, f"${len(arguments)}::int"), arguments
 
 
 def _whose(viewer: Actor) -> tuple[list[str], list[object]]:
