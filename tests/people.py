@@ -14,7 +14,7 @@ from parlor.core.shared.clock import system_clock
 from parlor.core.shared.ids import UserId, uuid7
 from parlor.wiring.identity import AUDIENCE
 from tests.builders import a_session, a_user
-from tests.fleet import Fleet
+from tests.fleet import NO_TLS, Fleet
 from tests.sql import Sql
 
 
@@ -55,7 +55,8 @@ async def people(
     await database.open()
     made: list[Person] = []
     clients = [
-        httpx.AsyncClient(base_url=f"{one.base}/api/v1", trust_env=False, timeout=40) for one in fleet.started
+        httpx.AsyncClient(base_url=f"{one.base}/api/v1", trust_env=False, verify=NO_TLS, timeout=40)
+        for one in fleet.started
     ]
     try:
         async with Sql(database).work() as work:

@@ -11,7 +11,7 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.fleet import Process
+from tests.fleet import NO_TLS, Process
 from tests.waiting import PATIENCE_S
 
 Frame = dict[str, Any]
@@ -89,5 +89,9 @@ def address_of(client: httpx.AsyncClient, query: str = "") -> str:
 def at(client: httpx.AsyncClient, process: Process) -> httpx.AsyncClient:
     """Let the same user ask another process."""
     return httpx.AsyncClient(
-        base_url=f"{process.base}/api/v1", headers=client.headers, trust_env=False, timeout=40
+        base_url=f"{process.base}/api/v1",
+        headers=client.headers,
+        trust_env=False,
+        verify=NO_TLS,
+        timeout=40,
     )
