@@ -1,6 +1,8 @@
 """Real servers for whoever asks: PostgreSQL as a fresh migrated copy a test, Redis, RabbitMQ."""
 
 import asyncio
+import gc
+import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +16,7 @@ from parlor.adapters.sql import engine
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.schema import Schema
 from tests.databases import drop, execute
+from tests.dealing import dealt
 from tests.servers import session
 from tests.waiting import PATIENCE_S
 
@@ -22,6 +25,15 @@ def pytest_configure() -> None:
     # A shell that starts a run in the background has Ctrl-C ignored, and what we start would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     session.open_session()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = dealt(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+
+
+def pytest_collection_finish() -> None:
+    # What was imported stays: the collector need not walk over it again in every test.
+    gc.freeze()
 
 
 def pytest_unconfigure() -> None:
