@@ -14,7 +14,7 @@ run: $(RUN) ## start everything in one process; PORT=8000, data in ./.parlor
 	@exec $(BIN)/parlor up
 
 test: $(DEV) ## lint, types and the whole test suite, on real servers
-	@$(MAKE) --no-print-directory lint types
+	@$(MAKE) --no-print-directory --jobs=2 lint types
 	@$(BIN)/python -m tests.servers ensure
 	@$(BIN)/python -m pytest -n 3 --dist worksteal
 
