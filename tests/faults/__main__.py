@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/reliability.md"
 BEGIN, END = "<!-- counted by `make faults` -->\n", "<!-- end -->\n"
 HEAD = (
-    "| fault | times | tasks sent | ended once | ended twice | lost | attempts repeated | longest recovery |\n"
-    "|---|---|---|---|---|---|---|---|\n"
+    "| fault | times | of | sent | kept | doubled | lost | repeated | longest recovery |\n"
+    "|---|---|---|---|---|---|---|---|---|\n"
 )
 
 
@@ -42,7 +42,7 @@ def circumstances(rounds: str) -> str:
 def a_table(tallies: Iterable[dict[str, Any]]) -> str:
     """Write a line for each scenario."""
     return HEAD + "".join(
-        "| {fault} | {times} | {sent} | {once} | {twice} | {lost} | {again} | {recovery_s:.1f} s |\n".format(
+        "| {fault} | {times} | {what} | {sent} | {kept} | {doubled} | {lost} | {again} | {recovery} |\n".format(
             **tally
         )
         for tally in tallies

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import asyncpg
 import pika
@@ -28,27 +28,43 @@ def rounds(most: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """One line. `once` succeeded and were told once, told apart by the event's id; `lost` are rows without an end."""
+    """One line. Tasks are kept that succeeded and were told once, told apart by the event's id; lost, without an end.
+
+    `recovery_s` is None where the clocks that it would be read from jumped.
+    """
 
     fault: str
     times: int
     sent: int
-    once: int
-    twice: int
+    kept: int
+    doubled: int
     lost: int
     again: int
-    recovery_s: float
+    recovery_s: float | None
+    what: str = "tasks"
 
     def __str__(self) -> str:
         return (
-            f"{self.fault}: {self.times} times, sent {self.sent}, ended once {self.once}, ended twice {self.twice}, "
-            f"lost {self.lost}, attempts repeated {self.again}, longest recovery {self.recovery_s:.1f} s"
+            f"{self.fault}: {self.times} times, {self.what} sent {self.sent}, kept {self.kept}, "
+            f"doubled {self.doubled}, lost {self.lost}, repeated {self.again}, longest recovery {self.recovery}"
         )
 
     @property
+    def recovery(self) -> str:
+        return "-" if self.recovery_s is None else f"{self.recovery_s:.1f} s"
+
+    @property
     def clean(self) -> bool:
-        """Whether every task ended, and none twice."""
-        return (self.once, self.twice, self.lost) == (self.sent, 0, 0)
+        """Whether all that was sent was kept, and nothing is there twice."""
+        return (self.kept, self.doubled, self.lost) == (self.sent, 0, 0)
+
+    def tell(self) -> Self:
+        """Print it, and keep it for the page."""
+        print(f"\n{self}")
+        if path := os.environ.get(RESULTS):
+            with Path(path).open("a") as results:
+                results.write(json.dumps(asdict(self) | {"recovery": self.recovery}) + "\n")
+        return self
 
 
 class Subscriber:
@@ -86,7 +102,7 @@ class Subscriber:
 
 
 class Score:
-    """Follows the tasks of one scenario: `sent` and `faults` are for the scenario to fill in."""
+    """Follows the tasks of one scenario: `sent` and `faults` are for it to fill in, and whether clocks can be read."""
 
     def __init__(self, fleet: Fleet, fault: str) -> None:
         self._fleet = fleet
@@ -94,6 +110,7 @@ class Score:
         self._subscriber = Subscriber(fleet)
         self.sent: list[str] = []
         self.faults: list[datetime] = []
+        self.timed = True
 
     def struck(self) -> None:
         """Note the moment from which recovery counts: of a kill, or of a server's coming back."""
@@ -106,10 +123,7 @@ class Score:
                 await eventually(lambda: _is_over(database, len(self.sent)), within=within)
             rows = await database.fetch("select id, status, attempts, created_at, finished_at from tasks")
         self._subscriber.drain()
-        tally = self._tally(rows)
-        print(f"\n{tally}")
-        _keep(tally)
-        return tally
+        return self._tally(rows).tell()
 
     def close(self) -> None:
         self._subscriber.close()
@@ -124,11 +138,11 @@ class Score:
             fault=self._fault,
             times=len(self.faults),
             sent=len(self.sent),
-            once=sum(count == 1 for task_id, count in ends.items() if task_id in succeeded),
-            twice=sum(count > 1 for count in ends.values()),
+            kept=sum(count == 1 for task_id, count in ends.items() if task_id in succeeded),
+            doubled=sum(count > 1 for count in ends.values()),
             lost=len(set(self.sent) - ended),
             again=sum(max(0, row["attempts"] - 1) for row in rows),
-            recovery_s=max((self._recovery(row) for row in rows), default=0.0),
+            recovery_s=max((self._recovery(row) for row in rows), default=0.0) if self.timed else None,
         )
 
     def _recovery(self, row: asyncpg.Record) -> float:
@@ -147,9 +161,3 @@ async def _is_over(database: Any, sent: int) -> bool:
             sent,
         )
     )
-
-
-def _keep(tally: Tally) -> None:
-    if path := os.environ.get(RESULTS):
-        with Path(path).open("a") as results:
-            results.write(json.dumps(asdict(tally)) + "\n")

@@ -2,171 +2,108 @@
 
 import asyncio
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
-from websockets.exceptions import WebSocketException
 
+from tests.faults.chatting import Follower, House, Writer, tally
 from tests.faults.score import ROUNDS, rounds
-from tests.fleet import Fleet, Process, signed_in
+from tests.fleet import Fleet, signed_in
 from tests.waiting import PATIENCE_S, eventually
-from tests.wire import Frame, Wire, a_wire, at
 
 WRITERS, LISTENERS, EACH = (8, 10, 12) if ROUNDS == 1 else (32, 50, 25)  # `make test` and `make faults`
-LOST = (OSError, WebSocketException, httpx.TransportError, TimeoutError)
-
-
-@dataclass(slots=True)
-class House:
-    """Processes, of which some may have died."""
-
-    processes: list[Process]
-
-    def any(self) -> Process:
-        return random.choice(self.processes)
+A_SECOND = 100
+PACED = 20  # writers who say five things a second each
+FEW = 4
+MESSAGES = "select author_id::text || client_id as one from messages where chat_id = $1::uuid order by seq"
 
 
 @dataclass
-class Follower:
-    """A client by the book: it resumes with its last rev, and pulls what it is told is missing."""
+class Told:
+    """Two who own chats in which a story is told, and all that was said in them."""
 
-    user: httpx.AsyncClient
+    fleet: Fleet
     house: House
-    chat: str
-    rev: int = 0
-    state: dict[str, Any] = field(default_factory=dict)
-    dropped: int = 0
-    gaps: int = 0
+    ada: httpx.AsyncClient
+    bob: httpx.AsyncClient
+    writers: list[Writer] = field(default_factory=list)
+    stored: list[str] = field(default_factory=list)
+    struck: list[datetime] = field(default_factory=list)
 
-    async def run(self, last_rev: asyncio.Future[int]) -> None:
-        while not self._is_done(last_rev):
-            try:
-                async with at(self.user, self.house.any()) as client, a_wire(client, close_timeout=1) as wire:
-                    await wire.follow(self.chat, since_rev=self.rev)
-                    await self._read(wire, client, last_rev)
-            except LOST:
-                await asyncio.sleep(0.01)
-            self.dropped += 1
-
-    def _is_done(self, last_rev: asyncio.Future[int]) -> bool:
-        return last_rev.done() and self.rev >= last_rev.result()
-
-    async def _read(self, wire: Wire, client: httpx.AsyncClient, last_rev: asyncio.Future[int]) -> None:
-        live = False
-        stays = random.randrange(5, 80)
-        for _ in range(stays if not last_rev.done() else 10_000):
-            if self._is_done(last_rev):
-                return
-            try:
-                async with asyncio.timeout(0.5):
-                    frame = await wire.next()
-            except TimeoutError:
-                continue
-            live = await self._take(frame, client, live=live)
-
-    async def _take(self, frame: Frame, client: httpx.AsyncClient, *, live: bool) -> bool:
-        match frame:
-            case {"type": "caught_up", "rev": rev}:
-                assert rev >= self.rev
-                self.rev = rev
-                return True
-            case {"type": "gap", "from_rev": first, "to_rev": last}:
-                assert first <= self.rev + 1
-                await self._pull(client, last)
-            case {"rev": rev, "message": message}:
-                assert rev == self.rev + 1 if live else rev > self.rev, (frame["type"], rev, self.rev)
-                self.rev, self.state[message["id"]] = rev, message
-            case _:
-                assert frame["type"] == "presence", frame
-        return live
-
-    async def _pull(self, client: httpx.AsyncClient, upto: int) -> None:
-        self.gaps += 1
-        page: dict[str, Any] = {"next_rev": self.rev}
-        while page["next_rev"] is not None:
-            asked = {"since_rev": page["next_rev"], "limit": 100}
-            page = (await client.get(f"/chats/{self.chat}/changes", params=asked)).json()
-            for message in page["items"]:
-                self.state[message["id"]] = message
-        self.rev = max(self.rev, upto)
+    async def once(
+        self, crowd: tuple[int, int], turns: int, after: int, *, pause_s: float = 0.0, mends: bool = False
+    ) -> None:
+        """Let so many writers and listeners at it, and kill a process after so many messages."""
+        bobs = (await self.bob.get("/users/me")).json()["id"]
+        chat = (await self.ada.post("/chats", json={"kind": "group", "member_ids": [bobs]})).json()["id"]
+        both = (self.ada, self.bob)
+        writers = [Writer(both[n % 2], self.house, chat, n, pause_s) for n in range(crowd[0])]
+        followers = [Follower(both[n % 2], self.house, chat) for n in range(crowd[1])]
+        last_rev: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        following = [asyncio.create_task(follower.run(last_rev)) for follower in followers]
+        writing = [asyncio.create_task(writer.run(turns, mends=mends)) for writer in writers]
+        await eventually(lambda: sum(len(one.asked) for one in writers) > after, within=PATIENCE_S * ROUNDS)
+        self.house.processes.pop().kill()
+        self.struck.append(datetime.now(UTC))
+        await asyncio.gather(*writing)
+        page = (await self.ada.get(f"/chats/{chat}")).json()
+        last_rev.set_result(page["last_rev"])
+        async with asyncio.timeout(PATIENCE_S * ROUNDS):
+            await asyncio.gather(*following)
+        assert page["last_seq"] == len(writers) * turns
+        hold(followers, writers)
+        self.writers += writers
+        async with self.fleet.database() as database:
+            self.stored += [f"{chat} {row['one']}" for row in await database.fetch(MESSAGES, chat)]
+        print(
+            f"{len(writers)} writers, {len(followers)} listeners, {page['last_rev']} changes:"
+            f" {sum(one.dropped for one in followers)} reconnections, {sum(one.gaps for one in followers)} gaps"
+        )
 
 
-@dataclass
-class Writer:
-    """Says things on whichever process lives, each until it is acknowledged, and takes some of them back."""
-
-    user: httpx.AsyncClient
-    house: House
-    chat: str
-    number: int
-    said: dict[str, str] = field(default_factory=dict)
-
-    async def run(self) -> None:
-        for turn in range(EACH):
-            body = {"text": f"{self.number}.{turn}", "client_id": f"{self.number}.{turn}"}
-            message = await self._until_answered("POST", "messages", body)
-            self.said[message["id"]] = message["text"]
-            match turn % 4:
-                case 1:
-                    await self._until_answered("PATCH", f"messages/{message['id']}", {"text": "edited"})
-                    self.said[message["id"]] = "edited"
-                case 3:
-                    await self._until_answered("DELETE", f"messages/{message['id']}")
-                    del self.said[message["id"]]
-
-    async def _until_answered(self, method: str, path: str, body: object = None) -> Any:
-        while True:
-            process = self.house.processes[self.number % len(self.house.processes)]
-            try:
-                url = f"{process.base}/api/v1/chats/{self.chat}/{path}"
-                answer = await self.user.request(method, url, json=body)
-            except httpx.TransportError:
-                await asyncio.sleep(0.01)
-                continue
-            assert answer.is_success, answer.text
-            return answer.json() if answer.content else None
+def hold(followers: Sequence[Follower], writers: Sequence[Writer]) -> None:
+    """Nobody who listened missed anything that was acknowledged, nor saw it twice, nor anything else."""
+    expected: dict[str, str] = {}
+    for writer in writers:
+        expected |= writer.said
+    everything = sum(len(writer.asked) for writer in writers)
+    for follower in followers:
+        told: dict[str, Any] = {
+            one["id"]: one["text"] for one in follower.state.values() if one["deleted_at"] is None
+        }
+        assert told == expected
+        assert len(follower.state) == everything
 
 
 async def test_every_listener_ends_with_every_change_in_order_though_they_drop_and_a_process_dies(
     fleet: Fleet,
 ) -> None:
-    fleet.settings |= {
-        "PARLOR_BCRYPT_COST": "4",
-        "PARLOR_THROTTLE_SCALE": "1000",
-    }
     house = House(list(await asyncio.gather(fleet.serve(), fleet.serve())))
     async with signed_in(house.processes[0].base) as ada, signed_in(house.processes[0].base) as bob:
+        told = Told(fleet, house, ada, bob)
         for _ in range(rounds(5)):
             if len(house.processes) == 1:
                 house.processes.append(await fleet.serve())
-            await _story(house, ada, bob)
+            await told.once((WRITERS, LISTENERS), EACH, WRITERS * EACH // 3, mends=True)
+    fault = f"one of two API processes killed under {WRITERS} writers and {LISTENERS} listeners"
+    assert tally(fault, told.writers, told.stored, told.struck).tell().clean
 
 
-async def _story(house: House, ada: httpx.AsyncClient, bob: httpx.AsyncClient) -> None:
-    bobs = (await bob.get("/users/me")).json()["id"]
-    chat = (await ada.post("/chats", json={"kind": "group", "member_ids": [bobs]})).json()["id"]
-    followers = [Follower((ada, bob)[n % 2], house, chat) for n in range(LISTENERS)]
-    writers = [Writer((ada, bob)[n % 2], house, chat, n) for n in range(WRITERS)]
-    last_rev: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    following = [asyncio.create_task(follower.run(last_rev)) for follower in followers]
-    writing = [asyncio.create_task(writer.run()) for writer in writers]
-    written = WRITERS * EACH // 3
-    await eventually(lambda: sum(len(one.said) for one in writers) > written, within=PATIENCE_S * ROUNDS)
-    house.processes.pop().kill()
-    await asyncio.gather(*writing)
-    page = (await ada.get(f"/chats/{chat}")).json()
-    last_rev.set_result(page["last_rev"])
-    async with asyncio.timeout(PATIENCE_S * ROUNDS):
-        await asyncio.gather(*following)
-    expected: dict[str, str] = {}
-    for writer in writers:
-        expected |= writer.said
-    for follower in followers:
-        told = {one["id"]: one["text"] for one in follower.state.values() if one["deleted_at"] is None}
-        assert told == expected
-        assert len(follower.state) == page["last_seq"] == WRITERS * EACH
-    print(
-        f"{WRITERS} writers, {LISTENERS} listeners, {page['last_rev']} changes:"
-        f" {sum(one.dropped for one in followers)} reconnections, {sum(one.gaps for one in followers)} gaps"
-    )
+async def test_what_was_acknowledged_is_kept_once_though_an_api_process_dies_under_100_messages_a_second(
+    fleet: Fleet,
+) -> None:
+    """Whoever got no answer repeats with the same `client_id`, on the process that is left."""
+    house = House(list(await asyncio.gather(fleet.serve(), fleet.serve())))
+    turns = 6 if ROUNDS == 1 else 20
+    async with signed_in(house.processes[0].base) as ada, signed_in(house.processes[0].base) as bob:
+        told = Told(fleet, house, ada, bob)
+        for _ in range(rounds(10)):
+            if len(house.processes) == 1:
+                house.processes.append(await fleet.serve())
+            moment = random.randrange(PACED, PACED * (turns - 1))  # one that nobody chose
+            await told.once((PACED, FEW), turns, moment, pause_s=PACED / A_SECOND)
+    fault = f"`kill -9` of one of two API processes under {A_SECOND} messages/s"
+    assert tally(fault, told.writers, told.stored, told.struck).tell().clean
