@@ -23,6 +23,8 @@ from parlor.core.shared.errors import Busy
 SCHEME = "v1"
 COSTS = range(4, 17)
 QUEUE_S = 2.0
+# A burst of so many may wait longer, where it is over within this time: those who come all at once are let in, late.
+BURST, BURST_S = 64, 30.0
 # A guess until the first hash was measured: cost 12 takes about this long, and each step doubles it.
 GUESS_S, GUESS_COST = 0.25, 12
 # Who only reads waits for a core as long as a hash holds it, unless the hash gives way. Logins come to no harm: the
@@ -36,7 +38,7 @@ AnswerT = TypeVar("AnswerT")
 
 
 class BcryptHasher:
-    """Port PasswordHasher. As many threads as cores; about 2 s of work may wait, beyond that is Busy.
+    """Port PasswordHasher. As many threads as cores; about 2 s of work, or 64 hashes, may wait; beyond that is Busy.
 
     `cost` is 4 to 16. A caller that is cancelled while it waits gives its place free.
     """
@@ -62,7 +64,8 @@ class BcryptHasher:
     @property
     def most(self) -> int:
         """How many may."""
-        return max(self._threads, int(QUEUE_S * self._threads / self._hash_s))
+        a_second = self._threads / self._hash_s
+        return max(self._threads, int(QUEUE_S * a_second), min(BURST, int(BURST_S * a_second)))
 
     async def hash(self, password: str) -> str:
         """Hash at the current cost. Raises Busy."""
