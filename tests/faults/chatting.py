@@ -11,9 +11,8 @@ from websockets.exceptions import WebSocketException
 
 from tests.faults.score import Tally
 from tests.fleet import Process
-from tests.wire import Frame, Wire, a_wire, at
+from tests.wire import UNAVAILABLE, Frame, Wire, a_wire, at
 
-UNAVAILABLE = 503
 LOST = (OSError, WebSocketException, httpx.TransportError, TimeoutError)
 
 
@@ -86,7 +85,10 @@ class Follower:
         page: dict[str, Any] = {"next_rev": self.rev}
         while page["next_rev"] is not None:
             asked = {"since_rev": page["next_rev"], "limit": 100}
-            page = (await client.get(f"/chats/{self.chat}/changes", params=asked)).json()
+            answer = await client.get(f"/chats/{self.chat}/changes", params=asked)
+            if answer.status_code == UNAVAILABLE:
+                raise ConnectionError(answer.text)
+            page = answer.json()
             for message in page["items"]:
                 self.state[message["id"]] = message
         self.rev = max(self.rev, upto)

@@ -111,10 +111,15 @@ class Score:
         self.sent: list[str] = []
         self.faults: list[datetime] = []
         self.timed = True
+        self._replaced: dict[datetime, datetime] = {}
 
     def struck(self) -> None:
         """Note the moment from which recovery counts: of a kill, or of a server's coming back."""
         self.faults.append(datetime.now(UTC))
+
+    def replaced(self) -> None:
+        """Note that what takes the place of the killed one is up: recovery counts from here."""
+        self._replaced[self.faults[-1]] = datetime.now(UTC)
 
     async def settle(self, within: float = PATIENCE_S) -> Tally:
         """Wait until all has ended and been told, or that long; then count, print, keep and answer the line."""
@@ -149,7 +154,10 @@ class Score:
         """How long a task that was open when a fault struck took from there; the last one before its end counts."""
         born, end = row["created_at"], row["finished_at"]
         struck = [at for at in self.faults if end is not None and born < at < end]
-        return (end - max(struck)).total_seconds() if struck else 0.0
+        if not struck:
+            return 0.0
+        since = self._replaced.get(max(struck), max(struck))
+        return float(max(0.0, (end - since).total_seconds()))
 
 
 async def _is_over(database: Any, sent: int) -> bool:

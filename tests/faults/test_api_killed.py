@@ -35,6 +35,7 @@ async def test_who_got_no_answer_repeats_and_gets_the_same_task(
                 first = dict(zip(keys, await asyncio.gather(*asking), strict=True))
                 committed = await stored(fleet) - set(score.sent)
                 api = await fleet.serve()
+                score.replaced()
                 me.base_url = httpx.URL(f"{api.base}/api/v1/")
                 score.sent += await repeated(me, first, committed)
         assert (await score.settle()).clean

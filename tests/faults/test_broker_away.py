@@ -30,9 +30,9 @@ MOMENTS = {
 
 
 @pytest.fixture
-async def fleet(broker: RabbitMQ, tmp_path: Path) -> AsyncIterator[Fleet]:
+async def fleet(broker: RabbitMQ, tmp_path: Path, template: str) -> AsyncIterator[Fleet]:
     servers = (shared_url("postgres"), shared_url("redis"), broker.url)
-    async with a_fleet(*servers, tmp_path) as fleet:
+    async with a_fleet(*servers, tmp_path, template=template) as fleet:
         yield fleet
 
 

@@ -2,19 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.faults.chatting import Follower, House, Writer, tally
 from tests.faults.score import Score, rounds
 from tests.faults.services import CARD, cards, order_cards, pile_up
 from tests.fleet import Fleet, a_fleet, signed_in
 from tests.servers import Postgres
 from tests.servers.session import shared_url
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 A_BATCH = 300
+MESSAGES = 30
 
 
 @pytest.fixture
@@ -82,3 +86,41 @@ async def test_a_restarted_database_loses_no_task(
             score.struck()
             score.sent += await ordering
         assert (await score.settle()).clean
+
+
+def has_said(writer: Writer, count: int) -> bool:
+    return len(writer.said) > count
+
+
+async def test_a_restarted_database_loses_no_message_and_every_listener_catches_up(
+    fleet: Fleet, postgres: Postgres
+) -> None:
+    """Whoever is refused repeats with the same `client_id`; whoever listens stays or comes back, and misses nothing."""
+    house = House([await fleet.serve()])
+    struck: list[datetime] = []
+    async with signed_in(house.processes[0].base) as ada:
+        chat = (await ada.post("/chats", json={"kind": "group", "member_ids": []})).json()["id"]
+        writers = [Writer(ada, house, chat, number, pause_s=0.02) for number in range(4)]
+        followers = [Follower(ada, house, chat) for _ in range(4)]
+        last_rev: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        following = [asyncio.create_task(follower.run(last_rev)) for follower in followers]
+        turns = MESSAGES * rounds(10)
+        writing = [asyncio.create_task(writer.run(turns)) for writer in writers]
+        for number in range(rounds(10)):
+            due = MESSAGES * number + MESSAGES // 3
+            await eventually(partial(has_said, writers[0], due), within=60)
+            await asyncio.to_thread(postgres.kill)
+            await asyncio.to_thread(postgres.start)
+            struck.append(datetime.now(UTC))
+        await asyncio.gather(*writing)
+        last_rev.set_result((await ada.get(f"/chats/{chat}")).json()["last_rev"])
+        async with asyncio.timeout(PATIENCE_S):
+            await asyncio.gather(*following)
+    said = {message_id for writer in writers for message_id in writer.said}
+    assert [set(follower.state) for follower in followers] == [said] * len(followers)
+    async with fleet.database() as database:
+        stored = [row["client_id"] for row in await database.fetch("select client_id from messages")]
+    assert (
+        tally("PostgreSQL killed and started again, under a live chat", writers, stored, struck).tell().clean
+    )
+    assert "unexpected_error" not in house.processes[0].log.read_text()

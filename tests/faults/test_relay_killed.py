@@ -30,8 +30,8 @@ async def test_what_a_relay_could_not_commit_is_sent_again_and_ends_once(
     score = scored(fleet, "`kill -9` of the relay between confirm and commit")
     async with fleet.database() as database, fleet.database() as onlooker:
         await database.execute(HOLD + "".join(HELD.format(*each) for each in OUTBOXES.items()))
+        relay = await fleet.relay()
         for outbox in [*OUTBOXES] * rounds(5):
-            relay = await fleet.relay()
             async with held(database, outbox):
                 score.sent += await pile_up(fleet, cards(TASKS_A_ROUND))
                 await eventually(asked(onlooker, WAITS.format(outbox)))
@@ -39,7 +39,8 @@ async def test_what_a_relay_could_not_commit_is_sent_again_and_ends_once(
                 score.struck()
             await eventually(asked(onlooker, f"select not ({WAITS.format(outbox)})"))
             assert await onlooker.fetchval(f"select count(*) from {outbox}") > 0
-        await fleet.relay()
+            relay = await fleet.relay()
+            score.replaced()
         assert (await score.settle()).clean
 
 

@@ -27,5 +27,6 @@ async def test_a_killed_worker_loses_nothing_and_ends_nothing_twice(
                 worker.kill()
                 score.struck()
                 worker = await fleet.worker()
+                score.replaced()
                 score.sent += await sending
             assert (await score.settle()).clean
