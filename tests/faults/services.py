@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from functools import partial
 from typing import Any
 
@@ -25,7 +25,7 @@ async def a_service(slow_s: Callable[[], float]) -> AsyncIterator[str]:
     """Answer each request after a while; the answer is where."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with closing(writer):
+        with closing(writer), suppress(asyncio.IncompleteReadError, ConnectionError):  # its caller was killed
             await reader.readuntil(b"\r\n\r\n")
             await asyncio.sleep(slow_s())
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok")

@@ -22,8 +22,8 @@ from tests.fleet import Fleet, Process, a_fleet, signed_in
 from tests.servers import Postgres, RabbitMQ, Redis
 from tests.waiting import eventually
 
-CUTS = 5 if ROUNDS == 1 else 50  # `make test` and `make faults`
-RESTARTS = 2 if ROUNDS == 1 else 50
+CUTS = 5 if ROUNDS == 1 else min(ROUNDS * 5, 50)  # `make test` and `make faults`
+RESTARTS = 2 if ROUNDS == 1 else min(ROUNDS, 15)
 TASKS_A_CUT = 5
 AT_ONCE = 30  # more than any pool has connections
 UNPOOLED = {"connections", "channels"}

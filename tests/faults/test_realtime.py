@@ -14,7 +14,7 @@ from tests.faults.score import ROUNDS, rounds
 from tests.fleet import Fleet, signed_in
 from tests.waiting import PATIENCE_S, eventually
 
-WRITERS, LISTENERS, EACH = (8, 10, 12) if ROUNDS == 1 else (32, 50, 25)  # `make test` and `make faults`
+WRITERS, LISTENERS, EACH = (8, 10, 12) if ROUNDS == 1 else (32, 50, 20)  # `make test` and `make faults`
 A_SECOND = 100
 PACED = 20  # writers who say five things a second each
 FEW = 4
@@ -84,7 +84,7 @@ async def test_every_listener_ends_with_every_change_in_order_though_they_drop_a
     house = House(list(await asyncio.gather(fleet.serve(), fleet.serve())))
     async with signed_in(house.processes[0].base) as ada, signed_in(house.processes[0].base) as bob:
         told = Told(fleet, house, ada, bob)
-        for _ in range(rounds(5)):
+        for _ in range(rounds(3)):
             if len(house.processes) == 1:
                 house.processes.append(await fleet.serve())
             await told.once((WRITERS, LISTENERS), EACH, WRITERS * EACH // 3, mends=True)
@@ -97,10 +97,10 @@ async def test_what_was_acknowledged_is_kept_once_though_an_api_process_dies_und
 ) -> None:
     """Whoever got no answer repeats with the same `client_id`, on the process that is left."""
     house = House(list(await asyncio.gather(fleet.serve(), fleet.serve())))
-    turns = 6 if ROUNDS == 1 else 20
+    turns = 6 if ROUNDS == 1 else 15
     async with signed_in(house.processes[0].base) as ada, signed_in(house.processes[0].base) as bob:
         told = Told(fleet, house, ada, bob)
-        for _ in range(rounds(10)):
+        for _ in range(rounds(5)):
             if len(house.processes) == 1:
                 house.processes.append(await fleet.serve())
             moment = random.randrange(PACED, PACED * (turns - 1))  # one that nobody chose

@@ -170,7 +170,7 @@ async def play(
     return server, seen
 
 
-@settings(max_examples=100 * rounds(10), deadline=None, database=None)
+@settings(max_examples=100 * rounds(4), deadline=None, database=None)
 @given(
     events=st.lists(WHAT_HAPPENS, min_size=20, max_size=60), from_now=st.booleans(), before=st.integers(0, 9)
 )

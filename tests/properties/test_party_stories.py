@@ -38,12 +38,12 @@ STORIES = st.lists(
     max_size=40,
 )
 ANY = settings(
-    max_examples=50 * rounds(8),
+    max_examples=50 * rounds(4),
     deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
-FEW = settings(ANY, max_examples=8 * rounds(8))
+FEW = settings(ANY, max_examples=8 * rounds(4))
 Open = Callable[[], AbstractAsyncContextManager[AnyWork]]
 
 

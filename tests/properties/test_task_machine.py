@@ -30,7 +30,7 @@ from tests.properties.stage import ALL_IDLE, BECOME_DUE, LIMITS, Stage, a_new, a
 from tests.sql import Sql
 
 SETTINGS = settings(
-    max_examples=25 * rounds(8),
+    max_examples=25 * rounds(4),
     stateful_step_count=40,
     deadline=None,
     database=None,
