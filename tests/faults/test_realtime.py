@@ -22,8 +22,8 @@ MESSAGES = "select author_id::text || client_id as one from messages where chat_
 
 
 @dataclass
-class Told:
-    """Two who own chats in which a story is told, and all that was said in them."""
+class Stories:
+    """What is said in chats of two people, one after another, and what became of it."""
 
     fleet: Fleet
     house: House
@@ -33,7 +33,7 @@ class Told:
     stored: list[str] = field(default_factory=list)
     struck: list[datetime] = field(default_factory=list)
 
-    async def once(
+    async def tell(
         self, crowd: tuple[int, int], turns: int, after: int, *, pause_s: float = 0.0, mends: bool = False
     ) -> None:
         """Let so many writers and listeners at it, and kill a process after so many messages."""
@@ -83,13 +83,13 @@ async def test_every_listener_ends_with_every_change_in_order_though_they_drop_a
 ) -> None:
     house = House(list(await asyncio.gather(fleet.serve(), fleet.serve())))
     async with signed_in(house.processes[0].base) as ada, signed_in(house.processes[0].base) as bob:
-        told = Told(fleet, house, ada, bob)
+        stories = Stories(fleet, house, ada, bob)
         for _ in range(rounds(3)):
             if len(house.processes) == 1:
                 house.processes.append(await fleet.serve())
-            await told.once((WRITERS, LISTENERS), EACH, WRITERS * EACH // 3, mends=True)
+            await stories.tell((WRITERS, LISTENERS), EACH, WRITERS * EACH // 3, mends=True)
     fault = f"one of two API processes killed under {WRITERS} writers and {LISTENERS} listeners"
-    assert tally(fault, told.writers, told.stored, told.struck).tell().clean
+    assert tally(fault, stories.writers, stories.stored, stories.struck).tell().clean
 
 
 async def test_what_was_acknowledged_is_kept_once_though_an_api_process_dies_under_100_messages_a_second(
@@ -99,11 +99,11 @@ async def test_what_was_acknowledged_is_kept_once_though_an_api_process_dies_und
     house = House(list(await asyncio.gather(fleet.serve(), fleet.serve())))
     turns = 6 if ROUNDS == 1 else 15
     async with signed_in(house.processes[0].base) as ada, signed_in(house.processes[0].base) as bob:
-        told = Told(fleet, house, ada, bob)
+        stories = Stories(fleet, house, ada, bob)
         for _ in range(rounds(5)):
             if len(house.processes) == 1:
                 house.processes.append(await fleet.serve())
             moment = random.randrange(PACED, PACED * (turns - 1))  # one that nobody chose
-            await told.once((PACED, FEW), turns, moment, pause_s=PACED / A_SECOND)
+            await stories.tell((PACED, FEW), turns, moment, pause_s=PACED / A_SECOND)
     fault = f"`kill -9` of one of two API processes under {A_SECOND} messages/s"
-    assert tally(fault, told.writers, told.stored, told.struck).tell().clean
+    assert tally(fault, stories.writers, stories.stored, stories.struck).tell().clean
