@@ -1,6 +1,6 @@
 # Parlor's commands: `make` alone lists them. Nothing but Python 3.11 or newer and git has to be there.
 .DEFAULT_GOAL := help
-.PHONY: help run test unit lint format types bench faults migration docs
+.PHONY: help run test unit lint format types bench faults pgbouncer migration docs
 
 BIN := .venv/bin
 RUN := .venv/installed
@@ -39,6 +39,9 @@ bench: $(DEV) ## measure beside floors and peers, a quarter of an hour
 
 faults: $(DEV) ## kill, cut and freeze under load, count, and write docs/reliability.md; ROUNDS=20
 	@$(BIN)/python -m tests.faults $(ROUNDS)
+
+pgbouncer: $(DEV) ## the tests from outside and the faults once more, behind PgBouncer
+	@TEST_PGBOUNCER=1 $(BIN)/python -m pytest -n 3 --dist worksteal tests/e2e tests/faults
 
 migration: $(DEV) ## write a migration from what the tables have become; m="what changes"
 	@$(BIN)/python scripts/migration.py "$(m)"

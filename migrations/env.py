@@ -1,22 +1,20 @@
 """Runs the migrations: online, under a lock timeout, on one connection."""
 
 import asyncio
-import os
 
 from alembic import context
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
 
+from parlor.adapters.sql.schema import migrating
 from parlor.adapters.sql.tables import metadata
-from parlor.config import Settings
+from parlor.config import BadSettings, Settings
 
 
 def _url() -> str:
-    url = os.environ.get("PARLOR_MIGRATE_URL") or Settings().database
-    if not url:
-        raise SystemExit("set DATABASE_URL first")
-    return "postgresql+asyncpg://" + url.partition("://")[2]
+    try:
+        return Settings().migrated
+    except BadSettings as error:
+        raise SystemExit(str(error)) from error
 
 
 def _run(connection: Connection) -> None:
@@ -34,7 +32,7 @@ def _run(connection: Connection) -> None:
 
 
 async def _migrate() -> None:
-    engine = create_async_engine(_url(), poolclass=NullPool, hide_parameters=True)
+    engine = migrating(_url())
     async with engine.connect() as connection:
         await connection.run_sync(_run)
     await engine.dispose()

@@ -20,6 +20,7 @@ from parlor.wiring.modes import Mode
 from tests.builders import a_session, a_user
 from tests.databases import drop, execute
 from tests.fakes.container import settings_for_tests
+from tests.servers.pgbouncer import settings_for
 from tests.sql import Sql
 from tests.waiting import PATIENCE_S
 
@@ -89,7 +90,7 @@ async def a_house(server_url: str, template: str, **settings: str) -> AsyncItera
     name = f"parlor_test_{uuid4().hex}"
     await execute(server_url, f"create database {name} template {template} strategy file_copy")
     url = server_url.rpartition("/")[0] + f"/{name}"
-    given = settings_for_tests(DATABASE_URL=url, **settings)
+    given = settings_for_tests(**settings_for(url), **settings)
     container = make_container(given, mode=Mode.EMBEDDED)
     with pytest.MonkeyPatch.context() as patch:
         _be_patient(patch)

@@ -26,6 +26,7 @@ from parlor.adapters.sql.schema import Schema
 from parlor.entrypoints.embedded.up import ADMIN_ROLES
 from tests.builders import a_user
 from tests.databases import drop, execute
+from tests.servers.pgbouncer import settings_for
 from tests.sql import Sql
 from tests.waiting import eventually
 
@@ -87,7 +88,7 @@ class Fleet:
     def environment(self) -> dict[str, str]:
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         return inherited | {
-            "DATABASE_URL": self.database_url,
+            **settings_for(self.database_url),
             "REDIS_URL": self.redis_url,
             "RABBITMQ_URL": self.rabbitmq_url,
             "PARLOR_NAMESPACE": self.namespace,

@@ -12,6 +12,7 @@ from parlor.entrypoints.http.app import make_app
 from parlor.entrypoints.http.server import bind, make_server, serve_quietly
 from parlor.wiring.modes import Mode
 from tests.fakes.container import settings_for_tests
+from tests.servers.pgbouncer import settings_for
 from tests.waiting import PATIENCE_S, eventually
 
 
@@ -34,7 +35,7 @@ class Api:
 @asynccontextmanager
 async def an_api(database_url: str, **settings: str) -> AsyncIterator[Api]:
     """Serve over this database; cache and feed are in process."""
-    given = settings_for_tests(DATABASE_URL=database_url, PARLOR_BCRYPT_COST="4", **settings)
+    given = settings_for_tests(**settings_for(database_url), PARLOR_BCRYPT_COST="4", **settings)
     container = make_container(given, mode=Mode.EMBEDDED)
     listener = bind("127.0.0.1", 0)
     server = make_server(make_app(container), given)

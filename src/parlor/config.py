@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     security_private_keys_file: OptionalPath = Field(None, alias="SECURITY_PRIVATE_KEYS_FILE")
     database_url: OptionalSecret = Field(None, alias="DATABASE_URL")
     database_url_file: OptionalPath = Field(None, alias="DATABASE_URL_FILE")
+    migrate_url: OptionalSecret = Field(None, alias="PARLOR_MIGRATE_URL")
+    migrate_url_file: OptionalPath = Field(None, alias="PARLOR_MIGRATE_URL_FILE")
+    pgbouncer: bool = Field(False, alias="PARLOR_PGBOUNCER")
     redis_url: OptionalSecret = Field(None, alias="REDIS_URL")
     redis_url_file: OptionalPath = Field(None, alias="REDIS_URL_FILE")
     rabbitmq_url: OptionalSecret = Field(None, alias="RABBITMQ_URL")
@@ -174,9 +177,26 @@ class Settings(BaseSettings):
     def database(self) -> str | None:
         """The database's URL as asyncpg takes it, if one is set."""
         url = _read("DATABASE_URL", self.database_url, self.database_url_file)
-        return url and "postgresql://" + _after_scheme(
-            "DATABASE_URL", url, {"postgresql", "postgres", "postgresql+asyncpg"}
-        )
+        return url and _for_asyncpg("DATABASE_URL", url)
+
+    @property
+    def migrated(self) -> str:
+        """The URL for migrations, past PgBouncer; raises BadSettings where only PgBouncer's is known."""
+        url = _read("PARLOR_MIGRATE_URL", self.migrate_url, self.migrate_url_file)
+        if url:
+            return _for_asyncpg("PARLOR_MIGRATE_URL", url)
+        if self.pgbouncer:
+            raise BadSettings(
+                "set PARLOR_MIGRATE_URL first: migrations go past PgBouncer, to PostgreSQL itself"
+            )
+        if self.database is None:
+            raise BadSettings("set DATABASE_URL first")
+        return self.database
+
+    @property
+    def may_migrate(self) -> bool:
+        """Whether it is known where migrations go."""
+        return not self.pgbouncer or bool(self.migrate_url or self.migrate_url_file)
 
     @property
     def redis(self) -> str | None:
@@ -246,8 +266,8 @@ def _key_with_scopes(text: str, least: int) -> tuple[str, frozenset[str]]:
     return key, named
 
 
-def _after_scheme(name: str, url: str, schemes: set[str]) -> str:
-    scheme = urlsplit(url).scheme
-    if scheme not in schemes:
+def _for_asyncpg(name: str, url: str) -> str:
+    schemes = {"postgresql", "postgres", "postgresql+asyncpg"}
+    if urlsplit(url).scheme not in schemes:
         raise BadSettings(f"{name} must begin with {' or '.join(sorted(s + '://' for s in schemes))}")
-    return url.partition("://")[2]
+    return "postgresql://" + url.partition("://")[2]

@@ -18,6 +18,7 @@ import redis.asyncio
 from tests.architecture.compose import dockerfile, entrypoint, health_check, image_environment, services
 from tests.architecture.source import ROOT
 from tests.fleet import free_port, signed_in
+from tests.servers.pgbouncer import settings_for
 from tests.waiting import eventually
 
 BIN = Path(sys.executable).parent
@@ -36,7 +37,7 @@ class Containers:
     def environment(self, service: str, **changes: str) -> dict[str, str]:
         """Give a container's environment; what lies outside of it is replaced by what is here."""
         told = image_environment() | services()[service]["environment"]
-        assert set(self.urls) <= set(told)
+        assert set(self.urls) - {"PARLOR_PGBOUNCER", "PARLOR_MIGRATE_URL"} <= set(told)
         told |= {"PARLOR_DATA_DIR": str(self.data), "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
         return {**told, **self.urls, **changes}
 
@@ -84,7 +85,7 @@ async def containers(
                 shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns("__pycache__"))
             else:
                 shutil.copy(ROOT / name, target)
-    urls = {"DATABASE_URL": empty_database_url, "REDIS_URL": redis_url, "RABBITMQ_URL": rabbitmq_url}
+    urls = {**settings_for(empty_database_url), "REDIS_URL": redis_url, "RABBITMQ_URL": rabbitmq_url}
     started = Containers(app, data, urls)
     yield started
     for child in started.running:

@@ -10,7 +10,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 
-from tests.servers import KINDS, VARIABLES, NoServer, Server
+from tests.servers import KINDS, VARIABLES, NoServer, Server, pgbouncer
 
 
 def main(arguments: list[str]) -> None:
@@ -27,6 +27,9 @@ def main(arguments: list[str]) -> None:
 def ensure() -> None:
     for kind, variable in VARIABLES.items():
         print(f"{kind:<9} {os.environ.get(variable) or _origin(kind)}", flush=True)
+    server = pgbouncer.PgBouncer("postgresql://nobody@127.0.0.1:1")
+    print(f"pgbouncer {server.origin}", flush=True)
+    server.close()
 
 
 def serve() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from parlor.entrypoints.embedded import children
+from parlor.entrypoints.embedded.children import Account
 
 PATIENCE_S = 60.0
 POLL_S = 0.02
@@ -33,9 +34,11 @@ class LocalProcess:
         folder: Path,
         ready: Callable[[], bool],
         env: Mapping[str, str] | None = None,
+        account: Account | None = None,
     ) -> None:
         self.url = url
         self.origin = argv[0]
+        self._account = account
         self._argv = argv
         self._folder = folder
         self._ready = ready
@@ -53,7 +56,9 @@ class LocalProcess:
     def start(self) -> None:
         if self.is_running:
             return
-        self._child = children.spawn(self._argv, log=self._log, env=self._env, at_our_death=signal.SIGKILL)
+        self._child = children.spawn(
+            self._argv, log=self._log, env=self._env, account=self._account, at_our_death=signal.SIGKILL
+        )
         # Ready and still running: what answers on our port could be a stranger.
         wait_until(lambda: not self.is_running or self._ready(), what=self.origin)
         if not self.is_running:

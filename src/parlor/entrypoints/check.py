@@ -14,6 +14,7 @@ REMEDIES = {
     "settings": "see .env.example for every variable",
     "database": "is PostgreSQL running, and is DATABASE_URL right?",
     "migrations": "run `parlor migrate`",
+    "limits": "give PgBouncer that line. Without it a statement may take 30 s, and as long for a lock",
     "redis": "is Redis running, and is REDIS_URL right? Without it everything works, slower",
     "rabbitmq": "is RabbitMQ running, and is RABBITMQ_URL right? Without it tasks wait in the outbox",
     "topology": "run `parlor topology`",

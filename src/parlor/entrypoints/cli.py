@@ -222,7 +222,7 @@ async def _on_database(settings: Settings, act: Callable[[Container], Awaitable[
     async with AsyncExitStack() as stack:
         if settings.names_services:
             # On the real servers, so that the other processes hear of what changes.
-            container = make_container(settings.model_copy(update={"migrate_on_start": True}))
+            container = make_container(settings.model_copy(update={"migrate_on_start": settings.may_migrate}))
         else:
             container = make_container(
                 await up.with_database(settings, stack, share=True), mode=Mode.EMBEDDED

@@ -8,9 +8,7 @@ from parlor.config import BadSettings, Settings
 
 async def migrate(settings: Settings) -> None:
     """Bring the database up to date; raises BadSettings where none is named."""
-    if settings.database is None:
-        raise BadSettings("set DATABASE_URL first")
-    await Schema(settings.database).upgrade()
+    await Schema(settings.migrated).upgrade()
 
 
 async def declare_topology(settings: Settings) -> None:

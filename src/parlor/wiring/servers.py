@@ -23,14 +23,19 @@ def wire_database(parts: Assembly, settings: Settings, role: Role) -> Database:
     """Open it at the start, migrated first where that is asked for."""
     if settings.database is None:
         raise BadSettings("set DATABASE_URL first")
-    database = Database(settings.database, size=settings.database_pool, name=f"parlor {role}")
-    schema = Schema(settings.database)
+    database = Database(
+        settings.database,
+        size=settings.database_pool,
+        name=f"parlor {role}",
+        pgbouncer=settings.pgbouncer,
+    )
     if settings.migrate_on_start:
-        parts.opens(schema.upgrade, nothing)
+        parts.opens(Schema(settings.migrated).upgrade, nothing)
     parts.opens(database.open, database.close)
     parts.checks("database", database.ping, needed=True)
-    parts.checks("migrations", lambda: schema.check(database), needed=True)
-    parts.add(Schema, schema)
+    parts.checks("migrations", lambda: Schema.check(database), needed=True)
+    if settings.pgbouncer:
+        parts.checks("limits", database.check_limits, needed=False)
     parts.add(Database, database)
     return database
 

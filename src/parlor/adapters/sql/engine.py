@@ -10,6 +10,7 @@ import orjson
 from parlor.adapters.sql.driver import PooledConnection, RawConnection
 from parlor.adapters.sql.errors import translating
 from parlor.adapters.sql.lending import Lender
+from parlor.adapters.sql.pgbouncer import PASSED_ON, check_limits
 
 ACQUIRE_S = 2.0
 CONNECT_S = 3.0
@@ -23,16 +24,21 @@ LIMITS = {
 
 
 class Database:
-    """PostgreSQL behind a bounded pool; a connection is waited for 2 s, then `database_busy`."""
+    """PostgreSQL behind a bounded pool; a connection is waited for 2 s, then `database_busy`.
 
-    def __init__(self, url: str, *, size: int, name: str) -> None:
+    With `pgbouncer` each transaction may be on another of the server's sessions: see `pgbouncer.py`.
+    """
+
+    def __init__(self, url: str, *, size: int, name: str, pgbouncer: bool = False) -> None:
         self._url = url
         self._size = size
         self._name = name
+        self._pgbouncer = pgbouncer
         self._lender: Lender | None = None
 
     async def open(self) -> None:
         """Make the pool; no server needs to answer yet."""
+        limits = {name: LIMITS[name] for name in PASSED_ON} if self._pgbouncer else LIMITS
         pool = await asyncpg.create_pool(
             self._url,
             min_size=0,
@@ -40,7 +46,8 @@ class Database:
             max_inactive_connection_lifetime=60,
             timeout=CONNECT_S,
             command_timeout=30,
-            server_settings={**LIMITS, "application_name": self._name},
+            server_settings={**limits, "application_name": self._name},
+            statement_cache_size=0 if self._pgbouncer else 100,
             init=_set_codecs,
             reset=_keep_settings,
         )
@@ -75,6 +82,11 @@ class Database:
         """Ask for an answer; raises DatabaseAway."""
         async with self.session() as session:
             await session.execute("select 1", timeout=2)
+
+    async def check_limits(self) -> None:
+        """Raise LimitsMissing where PgBouncer lends sessions without the limits that ours have."""
+        async with self.session() as session:
+            await check_limits(session, LIMITS)
 
 
 _UNKNOWN = SafeUUID.unknown

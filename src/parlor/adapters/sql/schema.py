@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from parlor.adapters.sql.engine import Database
@@ -26,19 +26,14 @@ class SchemaBehind(RuntimeError):
 
 
 class Schema:
-    """Parlor's tables in one database."""
+    """Parlor's tables in one database, reached without PgBouncer: the lock is a session's."""
 
     def __init__(self, url: str) -> None:
         self._url = url
 
     async def upgrade(self) -> None:
         """Run what is missing, under an advisory lock: of many processes that start at once, one does."""
-        engine = create_async_engine(
-            "postgresql+asyncpg://",
-            async_creator=lambda: asyncpg.connect(self._url),  # SQLAlchemy does not know a URL's `sslmode`
-            poolclass=NullPool,
-            hide_parameters=True,
-        )
+        engine = migrating(self._url)
         try:
             async with engine.connect() as connection:
                 await connection.execute(text("select pg_advisory_lock(:lock)"), {"lock": LOCK})
@@ -47,7 +42,8 @@ class Schema:
         finally:
             await engine.dispose()
 
-    async def check(self, database: Database) -> None:
+    @staticmethod
+    async def check(database: Database) -> None:
         """Raise SchemaBehind unless every migration has run."""
         async with database.session() as session:
             there = await session.fetchval("select to_regclass('alembic_version') is not null")
@@ -57,6 +53,16 @@ class Schema:
             raise SchemaBehind(
                 f"the database is at {current or 'nothing'}, the code at {head}: run `parlor migrate`"
             )
+
+
+def migrating(url: str) -> AsyncEngine:
+    """Make what migrations run on. asyncpg reads the URL: SQLAlchemy does not know its `sslmode` and the like."""
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=lambda: asyncpg.connect(url),
+        poolclass=NullPool,
+        hide_parameters=True,
+    )
 
 
 def newest() -> str | None:

@@ -38,10 +38,10 @@ class SqlUserViews:
         return str(view).encode()
 
     async def page(self, page: PageRequest, sought: Sought) -> Page[bytes]:
-        """Read a page. Prepared anew each time: planned for this text and role, which may fit nobody or everybody."""
+        """Read a page. Parsed anew each time: planned for this text and role, which may fit nobody or everybody."""
         sql, arguments = page_of_users(page, sought)
         async with self._database.session() as session:
-            row = await (await session.prepare(sql)).fetchrow(*arguments)
+            row = await (await session.prepare(sql, name="")).fetchrow(*arguments)
         assert row is not None, "an aggregate answers one row"
         return Page(row["items"].encode(), (str(row["last"]),) if row["more"] else None)
 

@@ -61,6 +61,7 @@ async def with_database(settings: Settings, stack: AsyncExitStack, *, share: boo
     changes: dict[str, object] = {"migrate_on_start": True}
     if settings.database is None:
         changes["database_url"] = SecretStr(await _embedded(settings, stack, share=share))
+        changes |= {"pgbouncer": False, "migrate_url": None, "migrate_url_file": None}
     if settings.secrets == (DEVELOPMENT_SECRET,):
         changes["security_secret_key"] = SecretStr(_kept_secret(settings.data_dir / "secret"))
     return settings.model_copy(update=changes)
