@@ -114,6 +114,7 @@ class Settings(BaseSettings):
     database_pool: int = Field(10, alias="PARLOR_DATABASE_POOL", ge=2, le=200)
 
     lease_s: float = Field(60, alias="PARLOR_LEASE_S", ge=1)
+    unready_s: float = Field(0, alias="PARLOR_UNREADY_S", ge=0, le=600)
     drain_s: float = Field(30, alias="PARLOR_DRAIN_S", ge=0)
     prefetch: Numbers = Field((64, 32, 8), alias="PARLOR_PREFETCH")
     kind_limits: NamedNumbers = Field(default_factory=dict, alias="PARLOR_KIND_LIMITS")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import Response
 
 from parlor.container import Container
@@ -12,8 +13,10 @@ from parlor.entrypoints.http.answers import shown
 from parlor.entrypoints.http.openapi import PUBLIC, needs
 from parlor.entrypoints.http.routing import Route, operation_id
 from parlor.entrypoints.http.schemas import Shown
+from parlor.entrypoints.http.streams import CONNECTION, Connection, Unconnected
 
 RETRY = {"Retry-After": "1"}
+LEAVING = Part(status="down", needed=True, detail="told to end")
 
 
 class Alive(Shown):
@@ -52,9 +55,11 @@ def health_routes(container: Container) -> APIRouter:
         responses={503: {"model": Readiness}},
         openapi_extra=needs(PUBLIC),
     )
-    async def readyz() -> Response:
-        """Tell whether the process can do its work; 503 only when it cannot."""
-        parts = await container.parts()
+    async def readyz(request: Request) -> Response:
+        """Tell whether the process can do its work; 503 only when it cannot, or is about to end."""
+        connection: Connection = request.scope.get(CONNECTION) or Unconnected()
+        leaving = {"process": LEAVING} if connection.leaving.is_set() else {}
+        parts = {**leaving, **await container.parts()}
         status = readiness(parts)
         answer = Readiness.model_validate({"status": status, "parts": parts}, from_attributes=True)
         return shown(answer, status=503, headers=RETRY) if status == "unready" else shown(answer)

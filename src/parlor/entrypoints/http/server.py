@@ -16,6 +16,7 @@ from parlor.entrypoints.garbage import spare_what_is_made
 from parlor.entrypoints.http.call import call_of, new_request_id
 from parlor.entrypoints.http.conversation import MAX_FRAME
 from parlor.entrypoints.http.errors import PROBLEM, BadRequest, HeadTooLarge, problem, problem_json, status_of
+from parlor.entrypoints.http.leaving import LeavingServer
 from parlor.entrypoints.http.middleware import Edge, common_headers
 from parlor.entrypoints.http.realtime_socket import HEARTBEAT_S, PATH
 from parlor.entrypoints.http.streams import CONNECTION
@@ -33,6 +34,7 @@ class HeadTimeoutProtocol(HttpToolsProtocol):
     settings: Settings
     full: ASGIApp
     ending: asyncio.Event
+    leaving: asyncio.Event
     _deadline: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _in_body = False
@@ -67,6 +69,8 @@ class HeadTimeoutProtocol(HttpToolsProtocol):
         self.app = self.full if len(self.connections) > MAX_CONNECTIONS else self.config.loaded_app
         self.scope[CONNECTION] = self  # type: ignore[literal-required]  # ours, for streams
         super().on_headers_complete()
+        if self.leaving.is_set() and self._answering():
+            self.cycle.keep_alive = False  # the client is told with the answer, and goes elsewhere
 
     def on_message_complete(self) -> None:
         """Stop waiting for the rest of a body that nobody read."""
@@ -156,12 +160,14 @@ def _bound(host: str, port: int) -> socket.socket:
     return listener
 
 
-def make_server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
+def make_server(app: ASGIApp, settings: Settings) -> LeavingServer:
     """Make a server that `serve(sockets=…)` runs, and `should_exit` ends."""
+    leaving = asyncio.Event()
     fields: dict[str, Any] = {
         "settings": settings,
         "full": Edge(_full, settings=settings),
         "ending": asyncio.Event(),
+        "leaving": leaving,
     }
     limited = type("Protocol", (HeadTimeoutProtocol,), fields)
     options: dict[str, Any] = {
@@ -180,7 +186,7 @@ def make_server(app: ASGIApp, settings: Settings) -> uvicorn.Server:
         "timeout_keep_alive": KEEP_ALIVE_S,
         "timeout_graceful_shutdown": max(1, round(settings.drain_s)),
     }
-    return uvicorn.Server(uvicorn.Config(app, **options))
+    return LeavingServer(uvicorn.Config(app, **options), leaving=leaving, unready_s=settings.unready_s)
 
 
 async def serve_quietly(server: uvicorn.Server, sockets: Sequence[socket.socket]) -> None:

@@ -46,6 +46,7 @@ class Connection(Protocol):
     """What a stream asks of the server below it, beside ASGI; the scope has it where the server is ours."""
 
     ending: asyncio.Event
+    leaving: asyncio.Event
 
     def abort(self) -> None:
         """Drop what was written and not taken."""
@@ -57,6 +58,7 @@ class Unconnected:
     """Some other server, which says nothing of its end."""
 
     ending: asyncio.Event = field(default_factory=asyncio.Event)
+    leaving: asyncio.Event = field(default_factory=asyncio.Event)
 
     def abort(self) -> None:
         """Leave the connection to its server."""
