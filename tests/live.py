@@ -68,8 +68,8 @@ def caught_up(rev: int) -> dict[str, Any]:
     return {"type": "caught_up", "chat_id": CHAT, "rev": rev}
 
 
-def pulled(*messages: dict[str, Any], next_rev: int | None = None, last_rev: int = 0) -> Reply:
-    return Reply(json={"items": messages, "next_rev": next_rev, "last_rev": last_rev})
+def pulled(*messages: dict[str, Any], next_rev: int | None = None, last_rev: int = 0, **more: int) -> Reply:
+    return Reply(json={"items": messages, "next_rev": next_rev, "last_rev": last_rev, **more})
 
 
 def says(*frames: Any, expects: int | None = None, closes: int | None = None) -> Script:

@@ -56,6 +56,7 @@ def _named_numbers(value: object) -> object:
 ClaimNames = Annotated[tuple[Literal["roles"], ...], NoDecode, BeforeValidator(_words)]
 NamedNumbers = Annotated[dict[str, PositiveInt], NoDecode, BeforeValidator(_named_numbers)]
 OptionalText = Annotated[str | None, BeforeValidator(_empty_is_none)]
+OptionalNumber = Annotated[PositiveInt | None, BeforeValidator(_empty_is_none)]
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_empty_is_none)]
 OptionalPath = Annotated[Path | None, BeforeValidator(_empty_is_none)]
 
@@ -122,6 +123,7 @@ class Settings(BaseSettings):
     task_keep_days: int = Field(30, alias="PARLOR_TASK_KEEP_DAYS", ge=1)
     dead_letter_keep_days: int = Field(90, alias="PARLOR_DEAD_LETTER_KEEP_DAYS", ge=1)
     login_keep_days: int = Field(180, alias="PARLOR_LOGIN_KEEP_DAYS", ge=30)
+    message_keep_days: OptionalNumber = Field(None, alias="PARLOR_MESSAGE_KEEP_DAYS")
     publish_messages: bool = Field(False, alias="PARLOR_PUBLISH_MESSAGES")
     http_allow: Words = Field((), alias="PARLOR_HTTP_ALLOW")
     generator_url: OptionalText = Field(None, alias="PARLOR_GENERATOR_URL")

@@ -46,13 +46,15 @@ class LiveChat:
 
     Put messages by their `id` into whatever shows them: after a while away only the newest state of each comes. Keep
     `rev` to go on from there another day. The iteration ends when one leaves, is removed, or the chat is deleted
-    (`ended` says which); Refused is raised where one was not in the chat to begin with. One reader at a time. Joins
-    and leaves within a stretch that had to be pulled are not told: read the members again where that matters.
+    (`ended` says which); Refused is raised where one was not in the chat to begin with. One reader at a time. Where an
+    installation keeps messages for so long only, `first_seq` becomes the place of the oldest one left. Joins and leaves
+    within a stretch that had to be pulled are not told: read the members again where that matters.
     """
 
     def __init__(self, line: Line, chat_id: str, since_rev: int | None) -> None:
         self.chat_id = chat_id
         self.ended: str | None = None
+        self.first_seq = 1
         self.answered = False  # whether the present subscription is known to stand
         self._line = line
         self._rev = UNKNOWN if since_rev is None else since_rev
@@ -155,6 +157,7 @@ class LiveChat:
                 raise
             self.end("removed")
             raise StopAsyncIteration from None
+        self.first_seq = page.get("first_seq", self.first_seq)
         last = self._missing_to if page["next_rev"] is None else min(page["next_rev"], self._missing_to)
         missing = (one for one in page["items"] if self._rev < one["rev"] <= last)
         self._due.extend(map(_as_change, missing))

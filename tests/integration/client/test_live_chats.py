@@ -259,3 +259,14 @@ async def test_cuts_at_any_moment_lose_nothing_and_repeat_nothing(server: Script
         assert await soon(reader) == list(range(1, 61))
     assert len(written) == 60
     assert len(server.peers) > 5
+
+
+async def test_where_a_chat_begins_is_told_with_what_is_pulled(server: Scripted, live: Realtime) -> None:
+    """An installation that keeps messages for so long says so in the answer to a gap."""
+    server.on(CHANGES, pulled(last_rev=2, first_seq=7))
+    gap = {"type": "gap", "chat_id": CHAT, "from_rev": 2, "to_rev": 2}
+    server.play(says(subscribed(2), gap, caught_up(2), change(3), expects=1))
+    chat = live.chat(CHAT, since_rev=1)
+    assert chat.first_seq == 1
+    assert await revs(chat, 1) == [3]
+    assert chat.first_seq == 7

@@ -18,6 +18,7 @@ EVERY = [
     Change(CHAT, 5, ChangeKind.JOINED, user_id=ADA),
     Change(CHAT, 6, ChangeKind.LEFT, user_id=ADA),
     Change(CHAT, 7, ChangeKind.ENDED),
+    Change(CHAT, 8, ChangeKind.FORGOTTEN),
     Change(CHAT, 0, ChangeKind.READ, user_id=ADA, seq=9),
     Change(CHAT, 0, ChangeKind.TYPING, user_id=ADA),
     Change(CHAT, 0, ChangeKind.PRESENT, message=b"somebody"),

@@ -20,7 +20,10 @@ from tests.waiting import eventually
 
 
 class Idle:
-    """Ports Upkeep and MessageBus, as far as timers ask: nothing is to be done."""
+    """Ports Upkeep and MessageBus, as far as timers ask: nothing is to be done, but for old messages, once."""
+
+    def __init__(self) -> None:
+        self.kept: list[timedelta] = []
 
     async def release_due(self) -> int:
         return 0
@@ -39,6 +42,10 @@ class Idle:
 
     async def forget_logins(self, _keep: timedelta) -> int:
         return 0
+
+    async def forget_messages(self, keep: timedelta) -> int:
+        self.kept.append(keep)
+        return len(self.kept) % 2
 
     async def idle_queues(self) -> frozenset[str]:
         return frozenset()
@@ -66,8 +73,12 @@ def fire() -> Fire:
 
 
 @pytest.fixture
-async def timers(fire: Fire) -> AsyncIterator[Timers]:
-    idle = Idle()
+def idle() -> Idle:
+    return Idle()
+
+
+@pytest.fixture
+async def timers(fire: Fire, idle: Idle) -> AsyncIterator[Timers]:
     timers = Timers(
         upkeep=cast("Upkeep", idle),
         bus=cast("MessageBus", idle),
@@ -76,6 +87,7 @@ async def timers(fire: Fire) -> AsyncIterator[Timers]:
         keep_letters=timedelta(days=1),
         keep_sessions=timedelta(days=1),
         keep_logins=timedelta(days=1),
+        keep_messages=timedelta(days=30),
     )
     yield timers
     await timers.stop()
@@ -90,6 +102,22 @@ async def test_a_full_batch_is_followed_by_another_at_once(
     timers.start()
     await eventually(lambda: fire.asked == 2)
     assert fire.rounds == [Fired()]
+
+
+async def test_messages_are_forgotten_batch_by_batch(timers: Timers, idle: Idle) -> None:
+    timers.start()
+    await eventually(lambda: idle.kept == [timedelta(days=30)] * 2)
+
+
+async def test_they_are_kept_where_nobody_says_for_how_long(
+    timers: Timers, idle: Idle, fire: Fire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timers, "_keep_messages", None)
+    monkeypatch.setattr(module, "FIRE_EVERY_S", 0.001)
+    monkeypatch.setattr(module, "HOUSEKEEPING_EVERY_S", 0.001)
+    timers.start()
+    await eventually(lambda: fire.asked > 9)
+    assert idle.kept == []
 
 
 async def test_the_rounds_outlive_the_database(

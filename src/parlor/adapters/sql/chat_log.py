@@ -26,7 +26,9 @@ select rev, kind, message, user_id from (
        from (select * from messages where chat_id = $1 and rev > $2 order by rev limit $3) written)
     union all
     (select rev, case when left_at is null then 'joined' else 'left' end, '', user_id
-       from chat_members where chat_id = $1 and rev > $2 order by rev limit $3)) changed
+       from chat_members where chat_id = $1 and rev > $2 order by rev limit $3)
+    union all
+    (select forgotten_rev, 'forgotten', '', null from chat_heads where chat_id = $1 and forgotten_rev > $2)) changed
  order by rev limit $3"""
 
 
@@ -51,7 +53,7 @@ class SqlChatLog:
         return {ChatId(row["chat_id"]): row["last_rev"] for row in rows}
 
     async def since(self, chat_id: ChatId, rev: int, *, limit: int) -> Sequence[Change]:
-        """Read both indexes on revs, merged."""
+        """Read both indexes on revs and the head, merged."""
         async with self._database.session() as session:
             rows = await session.fetch(_SINCE, chat_id, rev, limit)
         return [_change(chat_id, row) for row in rows]

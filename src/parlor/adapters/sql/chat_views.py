@@ -19,7 +19,8 @@ from parlor.core.shared.paging import Page, PageRequest
 ME = "me as (select from chat_members where user_id = $1 and chat_id = $2 and left_at is null)"
 _MINE = """(
     select c.id, c.kind, c.title, c.party_id, c.member_count, c.created_at, c.version, h.last_seq, h.last_rev,
-           h.last_seq - me.read_seq as unread_count, greatest(c.updated_at, h.active_at) as updated_at
+           h.last_seq - greatest(me.read_seq, h.first_seq - 1) as unread_count,
+           greatest(c.updated_at, h.active_at) as updated_at
       from chat_members me join chats c on c.id = me.chat_id join chat_heads h on h.chat_id = c.id
      where me.user_id = $1 and me.left_at is null) mine"""
 _CHAT = same("id", "kind", "title", "party_id", "member_count", "last_seq", "last_rev", "unread_count") | {
@@ -68,10 +69,10 @@ with {ME},
 page as (
     select rev, {MESSAGE}::text as item, row_number() over (order by rev) as n
       from (select * {_IN_CHAT} and rev > $3 order by rev limit $4 + 1) changed)
-select (select count(*) from me) as me, count(*) > $4 as more, max(rev) filter (where n <= $4) as last,
+select (select count(*) from me) as me, count(n) > $4 as more, max(rev) filter (where n <= $4) as last,
        '[' || coalesce(string_agg(item, ',' order by n) filter (where n <= $4), '') || ']' as items,
-       (select last_rev from chat_heads where chat_id = $2) as last_rev
-  from page"""
+       h.last_rev, case when h.forgotten_rev > $3 then h.first_seq end as first_seq
+  from chat_heads h left join page on true where h.chat_id = $2 group by h.chat_id"""
 _NEWEST = 2**63 - 1
 
 
@@ -119,7 +120,8 @@ class SqlChatViews:
     async def changes(self, viewer: Actor, chat_id: ChatId, *, since_rev: int, limit: int) -> Changed:
         """Read a range of the index on revs."""
         row = await self._row(_CHANGES, person(viewer), chat_id, since_rev, limit)
-        return Changed(row["items"].encode(), row["last"] if row["more"] else None, row["last_rev"])
+        next_rev = row["last"] if row["more"] else None
+        return Changed(row["items"].encode(), next_rev, row["last_rev"], row["first_seq"])
 
     async def _row(self, sql: str, *arguments: object) -> Record:
         async with self._database.session() as session:

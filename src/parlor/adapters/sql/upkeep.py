@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 
-from parlor.adapters.sql import api_keys, history, idempotency, mail_tokens, tickets
+from parlor.adapters.sql import api_keys, history, idempotency, mail_tokens, message_age, tickets
 from parlor.adapters.sql.chats import FORGET_CHATS, FORGET_MESSAGES
 from parlor.adapters.sql.ends import told
 from parlor.adapters.sql.engine import Database
@@ -154,6 +154,11 @@ class SqlUpkeep:
         """Delete a batch of old lines."""
         async with self._database.session() as session:
             return _count(await session.execute(history.FORGET, keep))
+
+    async def forget_messages(self, keep: timedelta) -> int:
+        """Delete a batch of old messages, and move the beginning of their chats."""
+        async with self._database.session() as session:
+            return _count(await session.execute(message_age.FORGET, keep))
 
 
 def _count(status: str) -> int:

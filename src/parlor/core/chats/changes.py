@@ -7,7 +7,7 @@ a query:
     1 byte    what happened, a letter of `LETTERS`
     8 bytes   rev, big-endian; 0 for what takes none
     then      the message as JSON (c, e, d, r), 16 bytes of a user's id (j, l, t), these and 8 bytes of seq (p),
-              who listens where (o, `presence.py`), or nothing
+              who listens where (o, `presence.py`), or nothing (f, x)
 
 JSON is what REST shows of the message, encoded once, by whoever changed it. A letter that a process does not know comes
 from another release: it may ask the table, as it does where a rev is missing.
@@ -32,6 +32,8 @@ class ChangeKind(StrEnum):
     REACTION = "reaction"
     JOINED = "joined"
     LEFT = "left"
+    FORGOTTEN = "forgotten"
+    """Old messages are no more; only the table tells it."""
     ENDED = "ended"
     """The chat is no more."""
     READ = "read"
@@ -61,6 +63,7 @@ LETTERS = {
     ChangeKind.REACTION: b"r",
     ChangeKind.JOINED: b"j",
     ChangeKind.LEFT: b"l",
+    ChangeKind.FORGOTTEN: b"f",
     ChangeKind.ENDED: b"x",
     ChangeKind.READ: b"p",
     ChangeKind.TYPING: b"t",

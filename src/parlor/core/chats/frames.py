@@ -56,12 +56,17 @@ _PRESENCE = b'{"type":"presence","user_id":"%b","online":%b}'
 
 
 def told(what: Change | Gap) -> Frame:
-    """Write a change, or the want of some. The end of a chat is told by `unsubscribed`."""
+    """Write a change, or the want of some. The end of a chat is told by `unsubscribed`.
+
+    That old messages were forgotten is a gap: whoever pulls it is told which are left.
+    """
     chat = _text(what.chat_id)
     match what:
         case Gap():
             json = _OF_GAP % (chat, what.from_rev, what.to_rev)
             return Frame(json, what.chat_id, what.from_rev, what.to_rev)
+        case Change(kind=ChangeKind.FORGOTTEN):
+            return told(Gap(what.chat_id, what.rev, what.rev))
         case Change(kind=ChangeKind.TYPING):
             return Frame(_TYPING % (chat, _text(what.user_id)), what.chat_id, passes=True)
         case Change(kind=ChangeKind.READ):

@@ -56,11 +56,15 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """Messages that changed, as a JSON array; `next_rev` where more follow; how far the chat has come."""
+    """Messages that changed, as a JSON array; `next_rev` where more follow; how far the chat has come.
+
+    `first_seq` is there where older messages have been forgotten since: those before it are no more.
+    """
 
     items: bytes
     next_rev: int | None
     last_rev: int
+    first_seq: int | None = None
 
 
 class ChatViews(Protocol):
@@ -136,7 +140,7 @@ class ChatLog(Protocol):
     async def since(self, chat_id: ChatId, rev: int, *, limit: int) -> Sequence[Change]:
         """Read what changed later than `rev`, each message and each member once, under its newest rev, in order.
 
-        A message counts as deleted if it is, else as edited if it was, else as created. Whether anybody may see it is
-        for the caller to know.
+        A message counts as deleted if it is, else as edited if it was, else as created. That old messages have been
+        forgotten counts as one change. Whether anybody may see it is for the caller to know.
         """
         ...

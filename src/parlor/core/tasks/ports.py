@@ -203,6 +203,10 @@ class Upkeep(Protocol):
         """Delete a batch of the login history's lines that are older than this; answers how many."""
         ...
 
+    async def forget_messages(self, keep: timedelta) -> int:
+        """Delete a batch of messages that are older than this; answers how many. What is left of a chat is its end."""
+        ...
+
 
 class Threads(Protocol):
     """Runs code that blocks, beside the event loop."""

@@ -65,6 +65,7 @@ def make_relay(container: Container) -> Relay:
 def make_timers(container: Container) -> Timers:
     """Make the clock's side."""
     settings = container.settings
+    kept = settings.message_keep_days
     return Timers(
         upkeep=container.get(Upkeep),
         bus=container.get(MessageBus),
@@ -73,6 +74,7 @@ def make_timers(container: Container) -> Timers:
         keep_letters=timedelta(days=settings.dead_letter_keep_days),
         keep_sessions=timedelta(days=settings.session_keep_days),
         keep_logins=timedelta(days=settings.login_keep_days),
+        keep_messages=None if kept is None else timedelta(days=kept),
     )
 
 

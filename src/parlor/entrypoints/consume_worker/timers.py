@@ -33,6 +33,7 @@ class Timers:
         keep_letters: timedelta,
         keep_sessions: timedelta,
         keep_logins: timedelta,
+        keep_messages: timedelta | None = None,
     ) -> None:
         self._upkeep = upkeep
         self._bus = bus
@@ -41,6 +42,7 @@ class Timers:
         self._keep_letters = keep_letters
         self._keep_sessions = keep_sessions
         self._keep_logins = keep_logins
+        self._keep_messages = keep_messages
         self._loops: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -92,6 +94,8 @@ class Timers:
         while await self._upkeep.forget_sessions(self._keep_sessions):
             pass
         while await self._upkeep.forget_logins(self._keep_logins):
+            pass
+        while self._keep_messages is not None and await self._upkeep.forget_messages(self._keep_messages):
             pass
 
 

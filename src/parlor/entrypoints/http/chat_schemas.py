@@ -186,8 +186,12 @@ class MessagePage(Shown):
 
 
 class ChangedMessages(Shown):
-    """Messages in the order of their newest changes. `next_rev` is the next page's `since_rev`, null on the last."""
+    """Messages in the order of their newest changes. `next_rev` is the next page's `since_rev`, null on the last.
+
+    `first_seq` stands there only where messages have been forgotten since for their age: those before it are no more.
+    """
 
     items: Sequence[Message]
     next_rev: int | None
     last_rev: int
+    first_seq: int | None = None

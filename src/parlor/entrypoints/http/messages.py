@@ -140,7 +140,8 @@ def reading_routes(container: Container) -> APIRouter:
     ) -> Response:
         """Catch up: each message that has changed since, once, in the order of the newest changes."""
         changed = await views.changes(actor, ChatId(chat_id), since_rev=since_rev, limit=limit)
-        rest = orjson.dumps({"next_rev": changed.next_rev, "last_rev": changed.last_rev})
+        forgotten = {} if changed.first_seq is None else {"first_seq": changed.first_seq}
+        rest = orjson.dumps({"next_rev": changed.next_rev, "last_rev": changed.last_rev, **forgotten})
         return Response(b'{"items":' + changed.items + b"," + rest[1:], media_type=JSON)
 
     @routes.post("/chats/{chat_id}/read", status_code=204, openapi_extra=SEEN)

@@ -53,6 +53,8 @@ chat_heads = Table(
     Column("last_seq", BigInteger, nullable=False, server_default="0"),
     Column("last_rev", BigInteger, nullable=False, server_default="0"),
     Column("active_at", MOMENT, nullable=False),
+    Column("first_seq", BigInteger, nullable=False, server_default="1"),
+    Column("forgotten_rev", BigInteger, nullable=False, server_default="0"),
     postgresql_with={"fillfactor": "50", "autovacuum_vacuum_scale_factor": "0.05"},
 )
 

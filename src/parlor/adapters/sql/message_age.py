@@ -1,0 +1,30 @@
+"""Messages that have been kept long enough: deleted from the oldest on, a chat's first place moving with them.
+
+Ids are made in the order of time, so the oldest messages of all chats stand first in the index on ids; no other index
+is kept for them. What goes is always the beginning of a chat, up to a place. It is a change of the chat, with the next
+rev (`forgotten_rev`): whoever has followed to an older one is told of a gap, and by `/changes` what is still there.
+"""
+
+BATCH = 1000
+
+# One worker at a time. Locks are taken in the order of all of them: messages, then heads, both by their keys.
+FORGET = f"""
+with mine as materialized (select pg_try_advisory_xact_lock(hashtext('parlor.messages')) as got),
+old as materialized (
+    select chat_id, max(seq) as upto from (
+        select chat_id, seq from messages
+         where (select got from mine) and id < (lpad(to_hex(
+             (extract(epoch from clock_timestamp() - $1::interval) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
+         order by id limit {BATCH}) oldest
+     group by chat_id),
+gone as materialized (
+    select m.chat_id, m.seq from old join messages m on m.chat_id = old.chat_id and m.seq <= old.upto
+     order by m.chat_id, m.seq for update of m),
+heads as materialized (
+    select chat_id from chat_heads where chat_id in (select chat_id from gone) order by chat_id for no key update),
+moved as (
+    update chat_heads h
+       set first_seq = greatest(h.first_seq, old.upto + 1), last_rev = h.last_rev + 1, forgotten_rev = h.last_rev + 1
+      from old join heads using (chat_id) where h.chat_id = old.chat_id),
+forgotten as (delete from reactions r using gone where r.chat_id = gone.chat_id and r.seq = gone.seq)
+delete from messages m using gone where m.chat_id = gone.chat_id and m.seq = gone.seq"""
