@@ -140,6 +140,20 @@ async def test_a_url_with_connection_options_can_be_migrated(empty_database_url:
     await Schema(empty_database_url + "?sslmode=disable").upgrade()
 
 
+async def test_a_database_of_the_next_release_will_do(database: Database) -> None:
+    """Its migrations come first, while all processes are still ours: they stay ready."""
+    async with database.session() as session:
+        await session.execute("update alembic_version set version_num = 'of-the-next-release'")
+    await Schema.check(database)
+
+
+async def test_one_that_lacks_the_newest_migration_will_not(database: Database) -> None:
+    async with database.session() as session:
+        await session.execute("update alembic_version set version_num = '0001'")
+    with pytest.raises(SchemaBehind, match="0001"):
+        await Schema.check(database)
+
+
 async def test_the_built_in_roles_are_there_from_the_start(database: Database) -> None:
     async with database.session() as session:
         rows = await session.fetch("select name, permissions from roles")
