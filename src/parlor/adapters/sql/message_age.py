@@ -5,7 +5,8 @@ is kept for them. What goes is always the beginning of a chat, up to a place. It
 rev (`forgotten_rev`): whoever has followed to an older one is told of a gap, and by `/changes` what is still there.
 """
 
-BATCH = 1000
+# Each may be of another chat, whose writers wait as long as the batch takes.
+BATCH = 200
 
 # One worker at a time. Locks are taken in the order of all of them: messages, then heads, both by their keys.
 FORGET = f"""
@@ -18,8 +19,9 @@ old as materialized (
          order by id limit {BATCH}) oldest
      group by chat_id),
 gone as materialized (
-    select m.chat_id, m.seq from old join messages m on m.chat_id = old.chat_id and m.seq <= old.upto
-     order by m.chat_id, m.seq for update of m),
+    select m.chat_id, m.seq from (select * from old order by chat_id) old cross join lateral (
+        select chat_id, seq from messages
+         where chat_id = old.chat_id and seq <= old.upto order by seq for update) m),
 heads as materialized (
     select chat_id from chat_heads where chat_id in (select chat_id from gone) order by chat_id for no key update),
 moved as (

@@ -68,6 +68,11 @@ def migrating(url: str) -> AsyncEngine:
     )
 
 
+def newest() -> str | None:
+    """Name the newest migration that this code has."""
+    return next(iter(known()), None)
+
+
 def known() -> list[str]:
     """Name the migrations that this code has, the newest first."""
     return [script.revision for script in ScriptDirectory.from_config(config()).walk_revisions()]
