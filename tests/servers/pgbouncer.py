@@ -18,6 +18,7 @@ from tests.servers.sources import NoServer, Recipe, choose
 
 OVER_IT = "TEST_PGBOUNCER"  # set: Parlor's processes reach the run's shared PostgreSQL through one of these
 HELLO = (8).to_bytes(4) + (80_877_103).to_bytes(4)  # asks for TLS; the answer is one letter
+QUERY = connect_query(LIMITS)  # before a test is patient with its own
 # As in docs/operations/postgresql.md, but for the pool: a test's whole load is smaller.
 SETTINGS = """
 [databases]
@@ -87,7 +88,7 @@ def _local(postgres: str) -> Program | None:
     folder, port, server = temporary_folder("pgbouncer"), children.free_port(), urlsplit(postgres)
     users, settings = folder / "users", folder / "pgbouncer.ini"
     users.write_text(f'"{server.username}" "{server.password}"\n')
-    given = {"host": server.hostname, "port": server.port, "query": connect_query(LIMITS)}
+    given = {"host": server.hostname, "port": server.port, "query": QUERY}
     settings.write_text(SETTINGS.format(own=port, folder=folder, **given))
     account = Account.unprivileged()
     if account is not None:
