@@ -9,12 +9,14 @@ from parlor.entrypoints.http.call import Call
 from parlor.entrypoints.http.errors import BodyTooLarge, RequestTimeout, UnsupportedMediaType
 
 JSON = "application/json"
+WAITS = 6  # of one gap: what a body may take beside its size
+SLOWEST_BYTES_S = 1024
 
 
 class LimitedBody:
-    """Receives a body up to a size, with a deadline from byte to byte."""
+    """Receives a body up to a size, with a deadline from byte to byte, and one for all of it."""
 
-    __slots__ = ("_complete", "_idle_s", "_left", "_receive", "_too_large")
+    __slots__ = ("_complete", "_idle_s", "_left", "_receive", "_too_large", "_until")
 
     def __init__(self, receive: Receive, call: Call, *, max_bytes: int, idle_s: float) -> None:
         announced = call.headers.get(b"content-length", b"0")
@@ -22,6 +24,7 @@ class LimitedBody:
         self._receive = receive
         self._left = max_bytes
         self._idle_s = idle_s
+        self._until = asyncio.get_running_loop().time() + WAITS * idle_s
         self._complete = False
 
     async def receive(self) -> Message:
@@ -31,7 +34,9 @@ class LimitedBody:
         if self._too_large:
             raise BodyTooLarge
         message = await self._next()
-        self._left -= len(message.get("body", b""))
+        size = len(message.get("body", b""))
+        self._until += size / SLOWEST_BYTES_S
+        self._left -= size
         self._too_large = self._left < 0
         if self._too_large:
             raise BodyTooLarge
@@ -39,8 +44,9 @@ class LimitedBody:
         return message
 
     async def _next(self) -> Message:
+        gap = asyncio.get_running_loop().time() + self._idle_s
         try:
-            async with asyncio.timeout(self._idle_s):
+            async with asyncio.timeout_at(min(gap, self._until)):
                 return await self._receive()
         except TimeoutError:
             raise RequestTimeout from None

@@ -8,40 +8,38 @@ from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from parlor.config import Settings
-from parlor.core.shared.errors import Busy, ParlorError
+from parlor.core.shared.errors import Busy
 from parlor.entrypoints.garbage import spare_what_is_made
-from parlor.entrypoints.http.call import call_of, new_request_id
+from parlor.entrypoints.http.call import call_of
 from parlor.entrypoints.http.conversation import MAX_FRAME
-from parlor.entrypoints.http.errors import PROBLEM, BadRequest, HeadTooLarge, problem, problem_json, status_of
+from parlor.entrypoints.http.errors import problem
+from parlor.entrypoints.http.framing import FramedProtocol
 from parlor.entrypoints.http.leaving import LeavingServer
-from parlor.entrypoints.http.middleware import Edge, common_headers
-from parlor.entrypoints.http.realtime_socket import HEARTBEAT_S, PATH
+from parlor.entrypoints.http.middleware import Edge
+from parlor.entrypoints.http.outflow import Outflow
+from parlor.entrypoints.http.realtime_socket import HEARTBEAT_S
 from parlor.entrypoints.http.streams import CONNECTION
 from parlor.entrypoints.http.websockets import LimitedWebSocket
 
-MAX_HEAD_BYTES = 65_536
 MAX_CONNECTIONS = 10_000  # each WebSocket is one
 KEEP_ALIVE_S = 15
-SOCKET_PATH = PATH.encode()
 
 
-class HeadTimeoutProtocol(HttpToolsProtocol):
-    """Closes connections that owe us the rest of something: a head, or a body whose answer has been given."""
+class HeadTimeoutProtocol(FramedProtocol):
+    """Closes connections that owe us something: the rest of a head, of an unwanted body, or to read an answer."""
 
-    settings: Settings
     full: ASGIApp
     ending: asyncio.Event
     leaving: asyncio.Event
     _deadline: asyncio.TimerHandle | None = None
-    _head_bytes = 0
-    _in_body = False
+    _outflow: Outflow
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for the first head."""
         super().connection_made(transport)
+        self._outflow = Outflow(transport)
         self._expect()
 
     def data_received(self, data: bytes) -> None:
@@ -49,38 +47,44 @@ class HeadTimeoutProtocol(HttpToolsProtocol):
 
         Half a head behind a request that is being answered has uvicorn's keep-alive time from the answer on.
         """
-        if not self._answering():
+        if not self.answering:
             self._expect()
-        if not self._in_body:
-            self._head_bytes += len(data)
         super().data_received(data)
-        if self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse(HeadTooLarge())
-
-    def _should_upgrade_to_ws(self) -> bool:
-        """Tell the one route that upgrades; on any other, who asks for it gets the answer of any other request."""
-        return bool(self.url.partition(b"?")[0] == SOCKET_PATH and self.parser.get_method() == b"GET")
 
     def on_headers_complete(self) -> None:
         """Stop waiting: what follows is the application's, with limits of its own."""
         self._satisfied()
-        self._in_body = True
         # uvicorn's own limit answers in plain text.
         self.app = self.full if len(self.connections) > MAX_CONNECTIONS else self.config.loaded_app
         self.scope[CONNECTION] = self  # type: ignore[literal-required]  # ours, for streams
         super().on_headers_complete()
-        if self.leaving.is_set() and self._answering():
+        if self.leaving.is_set() and self.answering:
             self.cycle.keep_alive = False  # the client is told with the answer, and goes elsewhere
 
     def on_message_complete(self) -> None:
         """Stop waiting for the rest of a body that nobody read."""
         self._satisfied()
-        self._in_body = False
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        """Begin to wait for the reader, who may leave the end of the answer where it is."""
+        self._outflow.answered()
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        """Begin to wait for the reader."""
+        super().pause_writing()
+        self._outflow.watch()
+
+    def resume_writing(self) -> None:
+        """Stop waiting for the reader."""
+        super().resume_writing()
+        self._outflow.rest()
+
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadline with the connection."""
+        """Forget the deadlines with the connection."""
         self._satisfied()
+        self._outflow.rest()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
@@ -92,43 +96,17 @@ class HeadTimeoutProtocol(HttpToolsProtocol):
         """Drop the connection with whatever its reader has not taken."""
         self.transport.abort()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words; ours say the same
-        """Answer what is no HTTP with a problem, too."""
-        self._refuse(BadRequest())
-
-    def _answering(self) -> bool:
-        cycle = self.cycle  # None before the first request, whatever uvicorn declares
-        return cycle is not None and not cycle.response_complete  # type: ignore[redundant-expr]  # declared never None
-
     def _expect(self) -> None:
         if self._deadline is None:
             self._deadline = self.loop.call_later(self.settings.header_timeout_s, self._late)
 
     def _satisfied(self) -> None:
-        self._head_bytes = 0
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
     def _late(self) -> None:
         self._deadline = None
-        self.transport.close()
-
-    def _refuse(self, error: ParlorError) -> None:
-        if self.transport.is_closing():
-            return
-        request_id = new_request_id()
-        body = problem_json(error, request_id)
-        headers = [
-            *self.server_state.default_headers,
-            *common_headers(self.settings),
-            (b"x-request-id", request_id.encode()),
-            (b"content-type", PROBLEM.encode()),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),
-        ]
-        head = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
-        self.transport.write(STATUS_LINE[status_of(type(error))] + head + b"\r\n" + body)
         self.transport.close()
 
 
