@@ -1,11 +1,12 @@
 # Parlor's commands: `make` alone lists them. Nothing but Python 3.11 or newer and git has to be there.
 .DEFAULT_GOAL := help
-.PHONY: help run test unit lint format types bench faults pgbouncer migration docs
+.PHONY: help run test unit lint format types bench faults pgbouncer fuzz migration docs
 
 BIN := .venv/bin
 RUN := .venv/installed
 DEV := .venv/installed-dev
 ROUNDS ?= 20
+EXAMPLES ?= 100
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +43,9 @@ faults: $(DEV) ## kill, cut and freeze under load, count, and write docs/reliabi
 
 pgbouncer: $(DEV) ## the tests from outside and the faults once more, behind PgBouncer
 	@TEST_PGBOUNCER=1 $(BIN)/python -m pytest -n 3 --dist worksteal tests/e2e tests/faults
+
+fuzz: $(DEV) ## throw odd requests, messages and frames at running processes, at random; EXAMPLES=100
+	@PARLOR_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -s -n 0 tests/fuzz
 
 migration: $(DEV) ## write a migration from what the tables have become; m="what changes"
 	@$(BIN)/python scripts/migration.py "$(m)"

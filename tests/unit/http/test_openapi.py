@@ -139,6 +139,13 @@ def test_each_answer_names_its_headers(document: dict[str, Any]) -> None:
     assert "Retry-After" in named["me", "503"]
 
 
+@pytest.mark.parametrize("path", ["/auth/token", "/auth/introspect", "/auth/revoke"])
+def test_a_form_may_have_fields_that_nobody_knows(document: dict[str, Any], path: str) -> None:
+    """They are left out, and those of JSON are refused."""
+    content = document["paths"][f"/api/v1{path}"]["post"]["requestBody"]["content"]
+    assert content["application/x-www-form-urlencoded"]["schema"]["additionalProperties"] is True
+
+
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     named = set(re.findall(r"'#/components/schemas/(\w+)'", str(document)))
     assert named == set(document["components"]["schemas"])

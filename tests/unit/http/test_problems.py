@@ -104,6 +104,18 @@ async def test_a_wrong_method_is_told_all_the_right_ones(client: AsyncClient) ->
     assert answer.headers["allow"] == "GET, POST"
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "right"),
+    [("DELETE", "/users/me/sessions", "GET"), ("GET", "/tasks/batch", "POST")],
+)
+async def test_a_wrong_method_on_a_word_is_none_on_an_id(
+    client: AsyncClient, method: str, path: str, right: str
+) -> None:
+    """The word stands where another route has an id."""
+    answer = await client.request(method, f"/api/v1{path}")
+    assert (answer.status_code, answer.headers["allow"]) == (405, right)
+
+
 async def test_a_wrong_method_wins_over_a_missing_credential(client: AsyncClient) -> None:
     assert (await client.put("/api/v1/users/me")).status_code == 405
 

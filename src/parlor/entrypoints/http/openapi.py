@@ -24,6 +24,7 @@ from parlor.entrypoints.http.errors import (
     UnsupportedMediaType,
     status_of,
 )
+from parlor.entrypoints.http.forms import FORM
 from parlor.entrypoints.http.routing import Route
 from parlor.entrypoints.http.schemas import Problem
 
@@ -122,7 +123,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         if isinstance(route, Route) and route.include_in_schema:
             for method in route.methods or ():
                 operation = document["paths"][route.path_format][method.lower()]
-                _complete(operation, route)
+                _complete(operation, route, schemas)
                 add_headers(operation, schemas)
     return document
 
@@ -132,7 +133,7 @@ def _problem_schemas() -> dict[str, Any]:
     return {**schema.pop("$defs"), "Problem": schema}
 
 
-def _complete(operation: dict[str, Any], route: Route) -> None:
+def _complete(operation: dict[str, Any], route: Route, schemas: dict[str, Any]) -> None:
     permission = operation.get("x-permission", SIGNED_IN if route.closed else PUBLIC)
     operation["x-permission"] = permission
     operation["security"] = _credentials(route)
@@ -144,7 +145,7 @@ def _complete(operation: dict[str, Any], route: Route) -> None:
             f"; an API key with {' or '.join(f'`{scope}`' for scope in route.scopes)} counts for its maker"
         )
     if "requestBody" in operation:
-        _name_media(operation["requestBody"], route)
+        _name_media(operation["requestBody"], route, schemas)
     operation["description"] = f"{operation.get('description', '')}\n\nFor: {told}.".strip()
     operation["responses"].pop("422", None)
     for status, codes in sorted(_problems(operation, route, permission).items()):
@@ -158,10 +159,24 @@ def _credentials(route: Route) -> list[dict[str, list[str]]]:
     return [{name: []} for name in names]
 
 
-def _name_media(body: dict[str, Any], route: Route) -> None:
+def _name_media(body: dict[str, Any], route: Route, schemas: dict[str, Any]) -> None:
     """Say which types of body are read: FastAPI knows of JSON only."""
     (told,) = body["content"].values()
-    body["content"] = dict.fromkeys(route.reader.media, told)
+    body["content"] = {
+        media: _as_form(told, schemas) if media == FORM else told for media in route.reader.media
+    }
+    if tuple(route.reader.media) == (FORM,):
+        del schemas[_name_of(told)]  # nothing else refers to it
+
+
+def _as_form(told: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    """Say that a form may have more fields: they are left out (RFC 6749, 3.2)."""
+    return {**told, "schema": {**schemas[_name_of(told)], "additionalProperties": True}}
+
+
+def _name_of(told: dict[str, Any]) -> str:
+    name: str = told["schema"]["$ref"].rpartition("/")[2]
+    return name
 
 
 def _problems(operation: dict[str, Any], route: Route, permission: str) -> dict[int, set[str]]:

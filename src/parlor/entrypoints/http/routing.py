@@ -46,7 +46,22 @@ class RestConvertor(Convertor[str]):
         return value
 
 
+class OtherConvertor(Convertor[str]):
+    """`{name:other}`: a segment that is no word with routes of its own, so that a wrong method there is told as one."""
+
+    regex = r"(?!(?:me|batch)(?:/|$))[^/]+"
+
+    def convert(self, value: str) -> str:
+        """Take it as it is."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """Write it as it is."""
+        return value
+
+
 register_url_convertor("rest", RestConvertor())
+register_url_convertor("other", OtherConvertor())
 
 
 class ReadRequest(Request):

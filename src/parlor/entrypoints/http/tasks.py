@@ -73,7 +73,7 @@ def task_routes(container: Container) -> APIRouter:
     task_cursors = Cursors("tasks", container.settings.secrets)
     described = cache(lambda: kind_page(container.get(Kinds)))
 
-    @routes.get("/tasks/{task_id}", response_model=Task, openapi_extra=needs(OWN, keys=TASK_SCOPES))
+    @routes.get("/tasks/{task_id:other}", response_model=Task, openapi_extra=needs(OWN, keys=TASK_SCOPES))
     async def get_task(task_id: UUID, actor: CurrentActor, wait: Wait = 0) -> Response:
         """Read a task; with `wait`, once it has ended or so many seconds have passed."""
         await wait_for_end(actor, TaskId(task_id), seconds=wait)

@@ -102,7 +102,7 @@ def user_routes(container: Container) -> APIRouter:
         user = User.model_validate(await change_status(actor, known, status, expected=expected_by(request)))
         return shown(user, headers={"ETag": etag(user.version)})
 
-    @routes.delete("/users/{user_id}/sessions", status_code=204, openapi_extra=needs(MANAGE_USERS))
+    @routes.delete("/users/{user_id:other}/sessions", status_code=204, openapi_extra=needs(MANAGE_USERS))
     async def delete_user_sessions(user_id: AnyUserId, actor: CurrentActor) -> Response:
         """End all sessions of a user, and every token with them."""
         await end_sessions(actor, user_id_for(actor, MANAGE_USERS, user_id))
