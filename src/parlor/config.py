@@ -204,12 +204,14 @@ class Settings(BaseSettings):
     @property
     def redis(self) -> str | None:
         """Redis' URL, if one is set."""
-        return _read("REDIS_URL", self.redis_url, self.redis_url_file)
+        url = _read("REDIS_URL", self.redis_url, self.redis_url_file)
+        return url and _with_scheme("REDIS_URL", url, {"redis", "rediss", "unix"})
 
     @property
     def rabbitmq(self) -> str | None:
         """RabbitMQ's URL, if one is set."""
-        return _read("RABBITMQ_URL", self.rabbitmq_url, self.rabbitmq_url_file)
+        url = _read("RABBITMQ_URL", self.rabbitmq_url, self.rabbitmq_url_file)
+        return url and _with_scheme("RABBITMQ_URL", url, {"amqp", "amqps"})
 
     @property
     def smtp(self) -> str | None:
@@ -270,7 +272,11 @@ def _key_with_scopes(text: str, least: int) -> tuple[str, frozenset[str]]:
 
 
 def _for_asyncpg(name: str, url: str) -> str:
-    schemes = {"postgresql", "postgres", "postgresql+asyncpg"}
-    if urlsplit(url).scheme not in schemes:
+    known = _with_scheme(name, url, {"postgresql", "postgres", "postgresql+asyncpg"})
+    return "postgresql://" + known.partition("://")[2]
+
+
+def _with_scheme(name: str, url: str, schemes: set[str]) -> str:
+    if url.partition("://")[0] not in schemes:
         raise BadSettings(f"{name} must begin with {' or '.join(sorted(s + '://' for s in schemes))}")
-    return "postgresql://" + url.partition("://")[2]
+    return url

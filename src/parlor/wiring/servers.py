@@ -8,6 +8,7 @@ from parlor.adapters.redis.cache import RedisCache
 from parlor.adapters.redis.client import RedisLink
 from parlor.adapters.redis.feed import RedisFeed
 from parlor.adapters.redis.throttle import RedisThrottle
+from parlor.adapters.sql.capacity import StartingLook
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.schema import Schema
 from parlor.adapters.throttling import SharedThrottle
@@ -32,6 +33,8 @@ def wire_database(parts: Assembly, settings: Settings, role: Role) -> Database:
     if settings.migrate_on_start:
         parts.opens(Schema(settings.migrated).upgrade, nothing)
     parts.opens(database.open, database.close)
+    look = StartingLook(database, settings.database_pool)
+    parts.opens(look.begin, look.end)
     parts.checks("database", database.ping, needed=True)
     parts.checks("migrations", lambda: Schema.check(database), needed=True)
     if settings.pgbouncer:

@@ -85,15 +85,14 @@ class FramedProtocol(HttpToolsProtocol):
         self._deaf, self._unread = True, b""
         if self.transport.is_closing():
             return
-        if self.answering and not self.cycle.more_body:
+        if self._answering() and not self.cycle.more_body:
             self.cycle.keep_alive = False
             return
-        if not self.answering or not (self.cycle.response_started or self.pipeline):
+        if not self._answering() or not (self.cycle.response_started or self.pipeline):
             self.transport.write(self._problem(error))
         self.transport.close()
 
-    @property
-    def answering(self) -> bool:
+    def _answering(self) -> bool:
         """Whether the newest request is still to be answered."""
         cycle = self.cycle  # None before the first request, whatever uvicorn declares
         return cycle is not None and not cycle.response_complete  # type: ignore[redundant-expr]  # declared never None
@@ -133,7 +132,7 @@ class FramedProtocol(HttpToolsProtocol):
         return True
 
     def _upgraded(self, rest: bytes) -> bytes | None:
-        if self.parser.get_method() == b"CONNECT" or (self._wants_socket() and self.answering):
+        if self.parser.get_method() == b"CONNECT" or (self._wants_socket() and self._answering()):
             self.send_400_response("")
         elif self._wants_socket():
             self._deaf = True

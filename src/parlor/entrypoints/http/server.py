@@ -47,7 +47,7 @@ class HeadTimeoutProtocol(FramedProtocol):
 
         Half a head behind a request that is being answered has uvicorn's keep-alive time from the answer on.
         """
-        if not self.answering:
+        if not self._answering():
             self._expect()
         super().data_received(data)
 
