@@ -112,7 +112,8 @@ def id_of(delivery: Delivery) -> DeadLetterId:
         return DeadLetterId(
             uuid7()
         )  # whoever published it there did not say: another one like it is another one
-    told = b"\0".join([(delivery.message_id or "").encode(), sha256(delivery.body).digest(), deaths])
+    # Its properties too: twins without an id, or with the same one, die within the second that the broker notes.
+    told = b"\0".join([sha256(as_sent(delivery).marshal()).digest(), sha256(delivery.body).digest(), deaths])
     return DeadLetterId(uuid5(OF_THE_BROKER, sha256(told).hexdigest()))
 
 
