@@ -11,7 +11,19 @@ from parlor.entrypoints.http import outflow
 from parlor.entrypoints.http.framing import MAX_HEAD_BYTES, FramedProtocol
 from parlor.entrypoints.http.outflow import LEAST_BYTES, Outflow
 from tests.fakes.container import FakeContainer, settings_for_tests
-from tests.lines import BODY, HEAD, HEALTH, LOGIN, LONG_S, SHORT_S, Connect, Line, logged_in, serving
+from tests.lines import (
+    BODY,
+    GIVE_UP_S,
+    HEAD,
+    HEALTH,
+    LOGIN,
+    LONG_S,
+    SHORT_S,
+    Connect,
+    Line,
+    logged_in,
+    serving,
+)
 
 CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
 H2C = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n"
@@ -147,19 +159,22 @@ async def large(**_: object) -> TokenPair:
 async def test_who_asks_and_reads_no_answer_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outflow, "LOOK_EVERY_S", SHORT_S)
     fake = FakeContainer(settings_for_tests(PARLOR_HEADER_TIMEOUT_S=LONG_S), commands={LogIn: large})
-    cut = asyncio.Event()
+    cut, told = asyncio.Event(), list[bool]()
     lost = FramedProtocol.connection_lost
 
     def noting(protocol: FramedProtocol, exc: Exception | None) -> None:
         lost(protocol, exc)
+        assert protocol._begun is not None
+        told.append(protocol._begun.disconnected)
         cut.set()
 
     monkeypatch.setattr(FramedProtocol, "connection_lost", noting)
     async with serving(fake) as connect, connect() as line:
         line.writer.transport.pause_reading()  # type: ignore[attr-defined]  # it reads
-        line.say(LOGIN + HEALTH)
-        async with asyncio.timeout(LONG_S):
+        line.say(LOGIN + LOGIN + HEALTH)
+        async with asyncio.timeout(GIVE_UP_S):
             await cut.wait()
+    assert told == [True]  # or it would go on writing to nobody, which uvloop takes for a mistake
 
 
 class Pipe:

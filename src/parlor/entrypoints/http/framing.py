@@ -5,7 +5,7 @@ from typing import Any
 
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from parlor.config import Settings
 from parlor.core.shared.errors import ParlorError
@@ -27,9 +27,14 @@ class HeldFlow(FlowControl):
     held = False
 
     def resume_reading(self) -> None:
-        """Read on, unless requests wait for their turn."""
-        if not self.held:
+        """Read on, unless requests wait for their turn, or nothing more will come."""
+        if not (self.held or self._transport.is_closing()):
             super().resume_reading()
+
+    def pause_reading(self) -> None:
+        """Read no more; uvloop takes it for a mistake where the connection is closed already."""
+        if not self._transport.is_closing():
+            super().pause_reading()
 
 
 class FramedProtocol(HttpToolsProtocol):
@@ -42,6 +47,7 @@ class FramedProtocol(HttpToolsProtocol):
     _unread = b""
     _deaf = False
     _head_bytes = 0
+    _begun: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Take the connection, with a flow of our own."""
@@ -76,6 +82,13 @@ class FramedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         super().on_message_complete()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the request that is being answered, too; uvicorn tells the newest, which may wait behind it."""
+        if self._begun is not None and not self._begun.response_complete:
+            self._begun.disconnected = True
+            self._begun.message_event.set()
+        super().connection_lost(exc)
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words; ours say the same
         """Answer what is no HTTP with a problem, too."""
         self.refuse(BadRequest())
@@ -91,6 +104,10 @@ class FramedProtocol(HttpToolsProtocol):
         if not self._answering() or not (self.cycle.response_started or self.pipeline):
             self.transport.write(self._problem(error))
         self.transport.close()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._begun = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _answering(self) -> bool:
         """Whether the newest request is still to be answered."""
