@@ -229,6 +229,9 @@ def messages(draw: Callable[..., Any]) -> Message:
     mark = f"mark-{uuid4()}"
     entries = draw(HEADERS)
     values = {name: draw(OTHERS[name]) for name in draw(st.sets(st.sampled_from(list(OTHERS)), max_size=3))}
+    if any(name == b"x-death" for name, _ in entries):
+        # RabbitMQ 3.10.8 itself gives up all dead-lettering over a forged one on what expires, for every queue.
+        values.pop("expiration", None)
     values["app_id"] = short(mark.encode())
     message_id = draw(
         st.sampled_from([b"", b"\xff\0", *(one.encode() for one in IDS)]) | st.none() | FRESH | FRESH
