@@ -40,7 +40,15 @@ async def explored(fleet: Fleet, api: Process, email: str, how: Sequence[str]) -
     """Run the program; answers its exit code and what it said."""
     settings = fleet.folder / f"{email}.toml"
     settings.write_text(SETTINGS.format(email=email, password=PASSWORD))
-    command = ("--config-file", settings, "run", f"{api.base}/openapi.json", "--no-color", *how, *LEFT_OUT)
+    command = (
+        "--config-file",
+        str(settings),
+        "run",
+        f"{api.base}/openapi.json",
+        "--no-color",
+        *how,
+        *LEFT_OUT,
+    )
     child = await asyncio.create_subprocess_exec(
         SCHEMATHESIS,
         *command,

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 from structlog.testing import capture_logs
@@ -113,7 +114,7 @@ async def test_the_key_for_development_is_told_of(
 
 def test_a_short_secret_is_no_setting() -> None:
     with pytest.raises(ValueError, match="at least 32 bytes"):
-        Settings(SECURITY_SECRET_KEY="short")  # type: ignore[call-arg]  # by its alias
+        Settings(SECURITY_SECRET_KEY="short")
     assert issubclass(BadSettings, ValueError)
 
 
@@ -138,11 +139,11 @@ async def test_a_process_that_may_open_too_many_connections_says_so_at_its_start
 
 async def test_connections_are_counted_whoever_has_opened_them(database: Database, database_url: str) -> None:
     """Each of a pool's that is in use; and a database that is away is not waited for."""
-    sessions = [await database.acquire() for _ in range(3)]
-    with capture_logs() as lines:
-        await StartingLook(database, 1_000_000).look()
-    for session in sessions:
-        await database.release(session)
+    async with AsyncExitStack() as used:
+        for _ in range(3):
+            await used.enter_async_context(database.session())
+        with capture_logs() as lines:
+            await StartingLook(database, 1_000_000).look()
     assert int(re.findall(r"others have (\d+)", lines[0]["detail"])[0]) >= 3
     away = Database(elsewhere(database_url), size=1, name="tests")
     await away.open()

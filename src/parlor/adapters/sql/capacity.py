@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from parlor.adapters.sql.driver import RawConnection
+from parlor.adapters.sql.driver import PooledConnection
 from parlor.adapters.sql.engine import Database
 from parlor.core.shared.errors import ParlorError
 
@@ -23,6 +23,10 @@ select current_setting('max_connections')::int
     clock_timestamp() as now
 """
 MOST_SKEW_S = 5.0
+REMEDIES = {
+    "connections": "raise max_connections, lower PARLOR_DATABASE_POOL, or run fewer processes",
+    "clock": "keep both clocks by NTP: tokens, invitations and schedules go by this machine's",
+}
 
 
 class ConnectionsScarce(RuntimeError):
@@ -56,7 +60,7 @@ class Capacity:
             raise ClockSkewed(f"the database's clock is {abs(self.ahead_s):.0f} s {way} this machine's")
 
 
-async def capacity_of(session: RawConnection) -> Capacity:
+async def capacity_of(session: PooledConnection) -> Capacity:
     """Ask the server; the answer's clock is compared with the middle of the time that it took."""
     asked_at = datetime.now(UTC)
     row = await session.fetchrow(COUNTED)
@@ -91,17 +95,14 @@ class StartingLook:
         except ParlorError as error:
             log.info("connections_not_counted", error=type(error).__name__)
             return
-        for event, judge in (
-            ("connections_scarce", lambda: capacity.must_hold(self._pool)),
-            ("clock_skewed", capacity.must_agree),
-        ):
-            try:
-                judge()
-            except (ConnectionsScarce, ClockSkewed) as error:
-                log.warning(event, detail=str(error), do=REMEDIES[event])
+        self._tell(capacity)
 
-
-REMEDIES = {
-    "connections_scarce": "raise max_connections, lower PARLOR_DATABASE_POOL, or run fewer processes",
-    "clock_skewed": "keep both machines' clocks by NTP: tokens, invitations and schedules go by this one's",
-}
+    def _tell(self, capacity: Capacity) -> None:
+        try:
+            capacity.must_hold(self._pool)
+        except ConnectionsScarce as error:
+            log.warning("connections_scarce", detail=str(error), do=REMEDIES["connections"])
+        try:
+            capacity.must_agree()
+        except ClockSkewed as error:
+            log.warning("clock_skewed", detail=str(error), do=REMEDIES["clock"])
