@@ -22,6 +22,7 @@ from parlor.core.identity.use_cases import Authenticate, Principal
 from parlor.core.shared.actor import Actor, ActorKind
 from parlor.core.shared.health import Part
 from parlor.core.shared.ids import ApiKeyId, SessionId, UserId, uuid7
+from parlor.core.shared.spans import Tracer
 from parlor.entrypoints.http.app import make_app
 
 TOKEN = "good-token"
@@ -95,6 +96,7 @@ class FakeContainer:
     health: Mapping[str, Part] = field(default_factory=dict)
     life: list[str] = field(default_factory=list)
     stand_for: object = None
+    tracer: Tracer | None = None
     throttle: Throttle = field(default_factory=lambda: MemoryThrottle(scale=1000))
     _built: dict[object, object] = field(default_factory=dict)
 
@@ -186,6 +188,7 @@ class Asked:
     """Stands for the container of the test that asks."""
 
     settings: Settings
+    tracer: Tracer | None = None
 
     def command(self, use_case: object) -> Callable[..., Awaitable[Any]]:
         return Looked(lambda: _asked.get().command(use_case))

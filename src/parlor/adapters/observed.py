@@ -1,13 +1,16 @@
-"""The one wrapper around use cases: a log line a call, and another run when the database asks for it."""
+"""The one wrapper around use cases: a line and a span a call, and another run when the database asks for it."""
 
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import ParamSpec, TypeVar
 
 import structlog
 
 from parlor.core.shared.actor import Actor
-from parlor.core.shared.errors import Busy, Contended, ParlorError
+from parlor.core.shared.errors import Busy, Contended
+from parlor.core.shared.spans import NO_FACTS, SpanKind, Tracer, outcome_of, within_span
+from parlor.lines import named, tell
 
 log = structlog.get_logger()
 
@@ -15,25 +18,26 @@ MOST_RUNS = 3
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Args = tuple[object, ...]
+
+_NOTHING: AbstractContextManager[object] = nullcontext()
 
 
-def observed(name: str, use_case: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+def observed(
+    name: str, use_case: Callable[P, Awaitable[R]], tracer: Tracer | None = None
+) -> Callable[P, Awaitable[R]]:
     """Wrap a use case. What loses three times against others is Busy."""
 
     async def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        began = time.perf_counter()
-        outcome = "error"
-        try:
-            answer = await _run(name, use_case, *args, **kwargs)
-        except ParlorError as error:
-            outcome = error.code
-            raise
-        else:
-            outcome = "ok"
-            return answer
-        finally:
-            took_ms = round((time.perf_counter() - began) * 1000, 1)
-            log.info("use_case", name=name, actor=_actor(args), outcome=outcome, took_ms=took_ms)
+        began, outcome = time.perf_counter(), "ok"
+        with _NOTHING if tracer is None else _in_span(tracer, name, args):
+            try:
+                return await _run(name, use_case, *args, **kwargs)
+            except BaseException as error:
+                outcome = outcome_of(error)
+                raise
+            finally:
+                _tell(name, args, outcome, began)
 
     return call
 
@@ -47,8 +51,28 @@ async def _run(name: str, use_case: Callable[P, Awaitable[R]], /, *args: P.args,
     raise Busy
 
 
-def _actor(args: tuple[object, ...]) -> str | None:
+def _in_span(tracer: Tracer, name: str, args: Args) -> AbstractContextManager[object]:
+    actor = _actor(args)
+    return within_span(
+        tracer, name, SpanKind.INTERNAL, facts=NO_FACTS if actor is None else {"parlor.actor": actor}
+    )
+
+
+def _tell(name: str, args: Args, outcome: str, began: float) -> None:
+    duration_ms = round((time.perf_counter() - began) * 1000, 2)
+    tell(
+        {
+            "event": "use_case",
+            "name": name,
+            "actor": _actor(args),
+            "outcome": outcome,
+            "duration_ms": duration_ms,
+        }
+    )
+
+
+def _actor(args: Args) -> str | None:
     """Name who acts, where the use case is told: its first argument, then."""
     first = args[0] if args else None
     actor = getattr(first, "actor", first)
-    return f"{actor.kind}:{actor.id}" if isinstance(actor, Actor) else None
+    return named(actor) if isinstance(actor, Actor) else None

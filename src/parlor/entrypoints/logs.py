@@ -1,27 +1,35 @@
 """Log lines: JSON for machines, colours in a terminal. Ids and numbers, never bodies, passwords or tokens."""
 
+import json
 import logging
 import sys
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
-from typing import Any
+from functools import cache
+from typing import Any, BinaryIO, TextIO, cast
 
 import orjson
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 
 from parlor.core.shared.tracing import current_trace, trace_id
+from parlor.entrypoints.log_stream import LogStream, LogText
+from parlor.lines import present_request, takes_finished_lines
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 CONSOLE = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
 QUIET = ("httpx", "httpcore", "aio_pika", "aiormq", "alembic", "uvicorn.access")
+# JSON may have them as they are, but they end a line for whoever splits text as Unicode says.
+LINE_ENDS = {end.encode(): b"\\u%04x" % ord(end) for end in "\x85\u2028\u2029"}
 
 
 def configure(level: str) -> None:
     """Set up structlog, and send what libraries say through the same pipe; theirs begins at warnings."""
     terminal = sys.stderr.isatty()
+    stream = None if terminal else _the_stream()
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        with_request,
         with_trace,
         structlog.processors.add_log_level,
     ]
@@ -30,11 +38,28 @@ def configure(level: str) -> None:
         processors=[*shared, in_text if terminal else with_time, *_rendering(terminal=terminal)],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr)
-        if terminal
-        else structlog.BytesLoggerFactory(sys.stderr.buffer),
+        if stream is None
+        else structlog.BytesLoggerFactory(cast("BinaryIO", stream)),
         cache_logger_on_first_use=True,
     )
-    _take_in_libraries([*shared, in_text], terminal=terminal)
+    takes_finished_lines(None if stream is None else stream.write, least=LEVELS[level])
+    _take_in_libraries([*shared, in_text], sys.stderr if stream is None else LogText(stream))
+
+
+@cache
+def _the_stream() -> LogStream:
+    """Make the process's one."""
+    stream = LogStream(sys.stderr.fileno())
+    stream.start()
+    return stream
+
+
+def with_request(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Add the id of the request that the line is written in, as one of structlog's steps."""
+    request_id = present_request.get()
+    if request_id is not None:
+        line["request_id"] = request_id
+    return line
 
 
 def with_trace(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -62,12 +87,18 @@ def _rendering(*, terminal: bool) -> list[Any]:
 
 
 def _as_json(line: object, **_: object) -> bytes:
-    return orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z)
+    try:
+        written = orjson.dumps(line, default=str, option=orjson.OPT_UTC_Z)
+    except TypeError:  # half a character, or a key that is no text: to log never fails
+        return json.dumps(line, default=str, skipkeys=True).encode()
+    for end, escaped in LINE_ENDS.items():
+        written = written.replace(end, escaped)
+    return written
 
 
-def _take_in_libraries(shared: list[Any], *, terminal: bool) -> None:
-    last = CONSOLE if terminal else structlog.processors.JSONRenderer()
-    handler = logging.StreamHandler(sys.stderr)
+def _take_in_libraries(shared: list[Any], out: TextIO | LogText) -> None:
+    last = structlog.processors.JSONRenderer() if isinstance(out, LogText) else CONSOLE
+    handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

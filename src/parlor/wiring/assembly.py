@@ -8,6 +8,7 @@ import punq
 from parlor.adapters.health import Step, asked
 from parlor.adapters.observed import observed
 from parlor.core.shared.health import Part
+from parlor.core.shared.spans import Tracer
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -16,6 +17,9 @@ T = TypeVar("T")
 
 class Assembly:
     """Ports with their adapters, and the steps and checks of what must be opened."""
+
+    tracer: Tracer | None = None
+    """What begins spans, where traces are exported."""
 
     def __init__(self) -> None:
         self._ports = punq.Container()
@@ -46,7 +50,7 @@ class Assembly:
 
     def command(self, use_case: Callable[..., Callable[P, Awaitable[R]]]) -> Callable[P, Awaitable[R]]:
         """Make a use case: logged once a call, and run again when the database prefers another."""
-        return observed(use_case.__name__, self.build(use_case))
+        return observed(use_case.__name__, self.build(use_case), self.tracer)
 
     async def start(self) -> None:
         """Open what must be open; a server that is away is waited for in the background."""

@@ -5,7 +5,6 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
-import structlog
 from httpx import AsyncClient
 from starlette.types import Message, Scope
 from structlog.testing import capture_logs
@@ -14,7 +13,8 @@ from parlor.core.identity.use_cases import LogIn
 from parlor.core.shared.errors import Conflict
 from parlor.core.shared.tracing import current_trace
 from parlor.entrypoints.http.app import make_app
-from tests.fakes.container import FakeContainer, a_client, as_container, settings_for_tests
+from parlor.lines import present_request
+from tests.fakes.container import WITH_KEY, FakeContainer, a_client, as_container, settings_for_tests
 
 LOGIN = {"email": "ada@example.org", "password": "correct horse"}
 JSON = {"content-type": "application/json"}
@@ -108,7 +108,9 @@ async def test_a_client_that_hangs_up_is_answered_by_nobody(fake: FakeContainer)
 
     with capture_logs() as lines:
         assert await answered(fake, receive) == []
-    assert [(line["event"], line["status"]) for line in lines] == [("request", 499)]
+    assert [(line["event"], line["status"], line["outcome"]) for line in lines] == [
+        ("request", 499, "client_gone")
+    ]
 
 
 async def answered(fake: FakeContainer, receive: object) -> list[Message]:
@@ -144,8 +146,22 @@ async def test_a_request_is_one_line_without_query_or_body(client: AsyncClient) 
         "method": "POST",
         "route": "/api/v1/auth/login",
         "status": 422,
-        "code": "invalid_request",
+        "actor": None,
+        "outcome": "invalid_request",
     }
+
+
+async def test_the_line_says_who_asked(fake: FakeContainer, ada: AsyncClient, client: AsyncClient) -> None:
+    service = fake.knows_key("tokens:introspect")
+    with capture_logs() as lines:
+        await ada.get("/api/v1/users/me")
+        await client.get("/api/v1/users/me", headers=WITH_KEY)
+        await client.get("/api/v1/users/me")
+    assert [(line["actor"], line["outcome"]) for line in lines] == [
+        (f"user:{fake.authenticate.principal.actor.id}", "ok"),
+        (f"api_key:{service.id}", "person_required"),
+        (None, "unauthenticated"),
+    ]
 
 
 async def test_ids_in_paths_are_not_in_the_line(ada: AsyncClient) -> None:
@@ -177,7 +193,7 @@ async def test_an_unexpected_error_is_logged_once_with_its_traceback(
         True,
     )
     assert error["request_id"] == request["request_id"] == answer.headers["x-request-id"]
-    assert (request["status"], request["code"]) == (500, "internal_error")
+    assert (request["status"], request["outcome"]) == (500, "internal_error")
 
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -193,13 +209,13 @@ async def test_what_happens_inside_a_request_knows_its_id_and_trace(
     seen: dict[str, object] = {}
 
     async def log_in(**_: object) -> None:
-        seen.update(structlog.contextvars.get_contextvars(), trace=current_trace())
+        seen.update(request_id=present_request.get(), trace=current_trace())
         raise Conflict
 
     fake.commands[LogIn] = log_in
     await client.post("/api/v1/auth/login", json=LOGIN, headers={"x-request-id": "r1", "traceparent": given})
     assert seen == {"request_id": "r1", "trace": bound}
-    assert (structlog.contextvars.get_contextvars(), current_trace()) == ({}, None)
+    assert (present_request.get(), current_trace()) == (None, None)
 
 
 ORIGIN = "https://app.example"

@@ -1,10 +1,10 @@
-"""The trace that the present work belongs to, as W3C Trace Context writes it; no trace is begun here."""
+"""The trace that the present work belongs to, as W3C Trace Context writes it; spans are in `spans.py`."""
 
 import re
 import secrets
 from collections.abc import Generator
 from contextlib import contextmanager
-from contextvars import Context, ContextVar, copy_context
+from contextvars import Context, ContextVar, Token, copy_context
 
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _current: ContextVar[str | None] = ContextVar("parlor.traceparent", default=None)
@@ -29,6 +29,16 @@ def onward(traceparent: str) -> str:
     """Write the header for a call to somebody else: the same trace, with a parent of our own."""
     version, trace, _, flags = traceparent.split("-")
     return f"{version}-{trace}-{secrets.token_hex(8)}-{flags}"
+
+
+def enter_trace(traceparent: str | None) -> Token[str | None]:
+    """Let what follows belong to this trace, or to none, until `leave_trace`: for what each request does."""
+    return _current.set(traceparent)
+
+
+def leave_trace(entered: Token[str | None]) -> None:
+    """Belong to what it was before."""
+    _current.reset(entered)
 
 
 @contextmanager

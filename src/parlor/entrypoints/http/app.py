@@ -69,7 +69,8 @@ def make_app(container: Container, *, owns_container: bool = True) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        telemetry={"metrics": False, "logs": False},  # ours are better, and theirs would show bodies
+        # Ours instead: theirs know no actor, leave out our routes' own handlers, and tell addresses, paths and queries.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     _install(app, container)
     return app
@@ -116,6 +117,6 @@ def _install(app: FastAPI, container: Container) -> None:
         install_docs(app)
     install_asyncapi(app, container.settings)
     app.add_middleware(Dispatch, routes=app.router.routes)
-    app.add_middleware(Edge, settings=container.settings)
+    app.add_middleware(Edge, settings=container.settings, tracer=container.tracer)
     install_error_handlers(app)
     install_openapi(app)

@@ -6,18 +6,20 @@ from collections.abc import Awaitable, Callable
 import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from parlor.config import Settings
-from parlor.core.shared.tracing import within_trace
+from parlor.core.shared.spans import Span, SpanKind, Tracer
+from parlor.core.shared.tracing import enter_trace, leave_trace
 from parlor.entrypoints.http.body import LimitedBody
 from parlor.entrypoints.http.call import KEY, Call
 from parlor.entrypoints.http.cors import Cors, Headers
 from parlor.entrypoints.http.errors import InternalError, problem
+from parlor.lines import DEBUG, INFO, named, present_request, tell
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 UPGRADED = 101
 CLIENT_GONE = 499  # nginx's word for it: nobody is there to read an answer
+SERVER_ERRORS = 500
 QUIET = frozenset({"/healthz", "/readyz"})
 
 log = structlog.stdlib.get_logger("parlor.http")
@@ -26,8 +28,9 @@ log = structlog.stdlib.get_logger("parlor.http")
 class Edge:
     """The outermost layer of the application: pure ASGI, because each request pays for it."""
 
-    def __init__(self, app: ASGIApp, *, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, *, settings: Settings, tracer: Tracer | None = None) -> None:
         self._app = app
+        self._tracer = tracer
         self._max_body = settings.max_body_bytes
         self._idle_s = settings.header_timeout_s
         self._cors = Cors(settings.cors_origins)
@@ -40,13 +43,16 @@ class Edge:
         scope.setdefault("method", "GET")  # of a WebSocket's handshake: any other is none
         call = scope[KEY] = Call.of(scope)
         started = time.perf_counter()
-        tokens = bind_contextvars(request_id=call.request_id)
-        with within_trace(call.traceparent):
-            try:
-                await self._answer(call, scope, receive, self._marking(call, scope["method"], send))
-            finally:
-                _log_line(call, scope, started)
-                reset_contextvars(**tokens)
+        span = None if self._tracer is None else _begin(self._tracer, call, scope)
+        request, trace = present_request.set(call.request_id), enter_trace(call.traceparent)
+        try:
+            await self._answer(call, scope, receive, self._marking(call, scope["method"], send))
+        finally:
+            _tell(call, scope, started)
+            if span is not None:
+                _end(span, call, scope)
+            leave_trace(trace)
+            present_request.reset(request)
 
     async def _answer(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         if call.has_body:
@@ -58,7 +64,7 @@ class Edge:
             else:
                 await self._app(scope, receive, send)
         except ClientDisconnect:
-            call.status = CLIENT_GONE
+            call.status, call.code = CLIENT_GONE, "client_gone"
         except Exception as error:
             log.exception("unexpected_error", request_id=call.request_id, error=type(error).__name__)
             if call.status:
@@ -101,15 +107,48 @@ def common_headers(settings: Settings) -> Headers:
     return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
-def _log_line(call: Call, scope: Scope, started: float) -> None:
-    route = getattr(scope.get("route"), "path_format", None)
-    write = log.debug if scope["path"] in QUIET else log.info
-    write(
-        "request",
-        request_id=call.request_id,
-        method=scope["method"],
-        route=route,
-        status=call.status,
-        duration_ms=round((time.perf_counter() - started) * 1000, 2),
-        **({} if call.code is None else {"code": call.code}),
+def _tell(call: Call, scope: Scope, started: float) -> None:
+    line = {
+        "event": "request",
+        "method": scope["method"],
+        "route": _route(scope),
+        "status": call.status,
+        "actor": None if call.principal is None else named(call.principal.actor),
+        "outcome": call.code or "ok",
+        "duration_ms": round((time.perf_counter() - started) * 1000, 2),
+    }
+    tell(line, level=DEBUG if scope["path"] in QUIET else INFO)
+
+
+def _route(scope: Scope) -> str | None:
+    """Give its template: a path may hold anything."""
+    return getattr(scope.get("route"), "path_format", None)
+
+
+def _begin(tracer: Tracer, call: Call, scope: Scope) -> Span | None:
+    """Begin the request's span, and have what follows belong to it. A WebSocket has one a frame, a probe has none."""
+    if scope["type"] != "http" or scope["path"] in QUIET:
+        return None
+    facts = {"http.request.method": scope["method"], "url.scheme": scope["scheme"]}
+    span = tracer.begin(scope["method"], SpanKind.SERVER, parent=call.traceparent, facts=facts)
+    call.traceparent = span.traceparent
+    return span
+
+
+def _end(span: Span, call: Call, scope: Scope) -> None:
+    """Say what it was. Neither path nor query is told: they hold ids, and whatever a stranger puts there."""
+    route = _route(scope)
+    if route is not None:
+        span.rename(f"{scope['method']} {route}")
+        span.note({"http.route": route})
+    if call.principal is not None:
+        span.note({"parlor.actor": named(call.principal.actor)})
+    outcome = call.code or "ok"
+    span.note(
+        {
+            "http.response.status_code": call.status,
+            "parlor.request_id": call.request_id,
+            "parlor.outcome": outcome,
+        }
     )
+    span.end(error=outcome if call.status >= SERVER_ERRORS else None)
