@@ -55,6 +55,14 @@ def _named_numbers(value: object) -> object:
 
 ClaimNames = Annotated[tuple[Literal["roles"], ...], NoDecode, BeforeValidator(_words)]
 NamedNumbers = Annotated[dict[str, PositiveInt], NoDecode, BeforeValidator(_named_numbers)]
+SamplerName = Literal[
+    "always_on",
+    "always_off",
+    "traceidratio",
+    "parentbased_always_on",
+    "parentbased_always_off",
+    "parentbased_traceidratio",
+]
 OptionalText = Annotated[str | None, BeforeValidator(_empty_is_none)]
 OptionalNumber = Annotated[PositiveInt | None, BeforeValidator(_empty_is_none)]
 OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_empty_is_none)]
@@ -132,10 +140,22 @@ class Settings(BaseSettings):
         tuple[str, ...] | None, NoDecode, BeforeValidator(_empty_is_none), BeforeValidator(_words)
     ] = Field(None, alias="PARLOR_PRODUCER_KINDS")
 
+    # What OpenTelemetry's specification names; the SDK reads others itself (OTEL_BSP_…, OTEL_RESOURCE_ATTRIBUTES).
+    otel_endpoint: OptionalText = Field(None, alias="OTEL_EXPORTER_OTLP_ENDPOINT")
+    otel_traces_endpoint: OptionalText = Field(None, alias="OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    otel_headers: OptionalSecret = Field(None, alias="OTEL_EXPORTER_OTLP_HEADERS")
+    otel_protocol: Literal["http/protobuf"] = Field("http/protobuf", alias="OTEL_EXPORTER_OTLP_PROTOCOL")
+    otel_service_name: str = Field("parlor", alias="OTEL_SERVICE_NAME", min_length=1)
+    otel_sampler: SamplerName = Field("parentbased_always_on", alias="OTEL_TRACES_SAMPLER")
+    otel_ratio: float = Field(1.0, alias="OTEL_TRACES_SAMPLER_ARG", ge=0, le=1)
+    otel_traces_exporter: Literal["otlp", "none"] = Field("otlp", alias="OTEL_TRACES_EXPORTER")
+    otel_disabled: bool = Field(False, alias="OTEL_SDK_DISABLED")
+    trace_sql: bool = Field(False, alias="PARLOR_TRACE_SQL")
+
     @model_validator(mode="after")
     def _safe(self) -> Self:
         self._check_secrets()
-        _ = self.bootstrap
+        _ = self.bootstrap, self.traces_endpoint
         if min(self.prefetch) < 1:
             raise BadSettings("PARLOR_PREFETCH needs three numbers above 0: high,default,low")
         if "*" in self.cors_origins:
@@ -217,6 +237,17 @@ class Settings(BaseSettings):
     def smtp(self) -> str | None:
         """The mail server's URL, if one is set."""
         return _read("PARLOR_SMTP_URL", self.smtp_url, self.smtp_url_file)
+
+    @property
+    def traces_endpoint(self) -> str | None:
+        """Where traces are sent over OTLP, if anywhere. Raises BadSettings."""
+        if self.otel_disabled or self.otel_traces_exporter == "none":
+            return None
+        base = self.otel_endpoint and f"{self.otel_endpoint.rstrip('/')}/v1/traces"
+        endpoint = self.otel_traces_endpoint or base
+        if endpoint and not endpoint.startswith(("http://", "https://")):
+            raise BadSettings("OTEL_EXPORTER_OTLP_ENDPOINT must begin with http:// or https://")
+        return endpoint or None
 
     @property
     def public_base(self) -> str | None:

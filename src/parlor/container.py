@@ -41,6 +41,7 @@ from parlor.core.shared.bus import Outboxes
 from parlor.core.shared.clock import Clock, system_clock
 from parlor.core.shared.farewell import Farewell
 from parlor.core.shared.feed import Feed
+from parlor.core.shared.spans import Tracer
 from parlor.core.shared.work import UnitOfWork
 from parlor.core.tasks.farewells import ForgetUserHandler, LeaveTasks, forget_user
 from parlor.core.tasks.foreign import AdmitForeign, Producers
@@ -59,6 +60,7 @@ from parlor.wiring.mail import wire_mail
 from parlor.wiring.modes import Mode, Role
 from parlor.wiring.parties import wire_parties
 from parlor.wiring.servers import wire_cache_and_feed, wire_database
+from parlor.wiring.traces import traced_caller, traced_generator, wire_traces
 
 THREADS = 32
 
@@ -103,6 +105,7 @@ class Container(Assembly):
         self._wire()
 
     def _wire(self) -> None:
+        wire_traces(self, self.settings, self.role)
         self.add(Clock, system_clock)
         database = wire_database(self, self.settings, self.role)
         wire_cache_and_feed(self, self.settings, self.mode)
@@ -160,7 +163,7 @@ class Container(Assembly):
     def _handlers(self) -> list[AnyHandler]:
         url = self.settings.generator_url
         return [
-            *handlers_of(self.settings, self._generator(url) if url else None),
+            *handlers_of(self.settings, self._generator(url) if url else None, self.tracer),
             *self._internal_handlers(),
             *self._more_handlers,
         ]
@@ -174,17 +177,19 @@ class Container(Assembly):
             ),
         ]
 
-    def _generator(self, url: str) -> HttpCardGenerator:
+    def _generator(self, url: str) -> CardGenerator:
         generator = HttpCardGenerator(url)
         self.opens(nothing, generator.aclose)
-        return generator
+        return traced_generator(generator, url, self.tracer)
 
 
-def handlers_of(settings: Settings, generator: CardGenerator | None = None) -> list[AnyHandler]:
+def handlers_of(
+    settings: Settings, generator: CardGenerator | None = None, tracer: Tracer | None = None
+) -> list[AnyHandler]:
     """Every kind of task, one line each."""
     caller = GuardedCaller(allow=AllowList.parse(",".join(settings.http_allow)))
     return [
-        HttpRequestHandler(caller, system_clock),
+        HttpRequestHandler(traced_caller(caller, tracer), system_clock),
         TruthOrDareHandler(DECK, secrets.choice, generator),
     ]
 

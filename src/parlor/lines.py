@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Protocol
+from uuid import UUID
 
 import orjson
 import structlog
 
-from parlor.core.shared.actor import Actor
+from parlor.core.shared.actor import ActorKind
 from parlor.core.shared.tracing import current_trace, trace_id
 
 INFO, DEBUG = 20, 10
@@ -17,6 +18,15 @@ INFO, DEBUG = 20, 10
 present_request: Final[ContextVar[str | None]] = ContextVar("parlor.request_id", default=None)
 
 Write = Callable[[bytes], object]
+
+
+class Named(Protocol):
+    """An actor, or whoever asked for a task."""
+
+    @property
+    def kind(self) -> ActorKind: ...
+    @property
+    def id(self) -> UUID | None: ...
 
 
 class _Lane:
@@ -46,7 +56,7 @@ def tell(line: dict[str, object], *, level: int = INFO) -> None:
         write(orjson.dumps(line, option=orjson.OPT_UTC_Z | orjson.OPT_APPEND_NEWLINE))
 
 
-def named(actor: Actor) -> str:
+def named(actor: Named) -> str:
     """Name who acts."""
     return f"{actor.kind}:{actor.id}"
 

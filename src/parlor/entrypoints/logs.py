@@ -2,7 +2,9 @@
 
 import json
 import logging
+import signal
 import sys
+import threading
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from functools import cache
@@ -18,7 +20,8 @@ from parlor.lines import present_request, takes_finished_lines
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 CONSOLE = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-QUIET = ("httpx", "httpcore", "aio_pika", "aiormq", "alembic", "uvicorn.access")
+QUIET = ("httpx", "httpcore", "aio_pika", "aiormq", "alembic", "uvicorn.access", "urllib3")
+SILENT = ("opentelemetry",)  # that the collector is away is told in a line of ours
 # JSON may have them as they are, but they end a line for whoever splits text as Unicode says.
 LINE_ENDS = {end.encode(): b"\\u%04x" % ord(end) for end in "\x85\u2028\u2029"}
 
@@ -51,7 +54,20 @@ def _the_stream() -> LogStream:
     """Make the process's one."""
     stream = LogStream(sys.stderr.fileno())
     stream.start()
+    _speak_before_the_end(stream)
     return stream
+
+
+def _speak_before_the_end(stream: LogStream) -> None:
+    """Write what is left when a signal ends the process at once, as uvicorn lets it once everything is closed."""
+
+    def end(number: int, _: object) -> None:
+        stream.close()
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, end)
 
 
 def with_request(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -108,3 +124,5 @@ def _take_in_libraries(shared: list[Any], out: TextIO | LogText) -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.ERROR)
+    for name in SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)

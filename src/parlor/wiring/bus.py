@@ -17,12 +17,13 @@ from parlor.core.tasks.model import Priority
 from parlor.core.tasks.ports import LetterSource
 from parlor.wiring.assembly import Assembly
 from parlor.wiring.modes import Mode, Role
+from parlor.wiring.traces import traced_bus
 
 
 def wire_bus(parts: Assembly, settings: Settings, mode: Mode, role: Role) -> None:
     """Choose the bus; an API process only looks whether the broker is there."""
     if mode is Mode.EMBEDDED:
-        _wire_memory(parts, settings)
+        _wire_memory(parts, settings, mode)
     elif settings.rabbitmq is None:
         raise BadSettings("set RABBITMQ_URL first")
     elif role is Role.API:
@@ -31,10 +32,10 @@ def wire_bus(parts: Assembly, settings: Settings, mode: Mode, role: Role) -> Non
         _wire_rabbitmq(parts, settings, settings.rabbitmq, role)
 
 
-def _wire_memory(parts: Assembly, settings: Settings) -> None:
+def _wire_memory(parts: Assembly, settings: Settings, mode: Mode) -> None:
     shares: dict[str, int] = dict(zip(Priority, settings.prefetch, strict=True))
     bus = MemoryBus(shares, keep=parts.build(KeepDeadLetter))
-    parts.add(MessageBus, bus)
+    parts.add(MessageBus, traced_bus(parts, settings, mode, bus))
     parts.add(Inbox, bus)
     parts.checks("rabbitmq", nothing, needed=False)
 
@@ -43,7 +44,7 @@ def _wire_rabbitmq(parts: Assembly, settings: Settings, url: str, role: Role) ->
     link = Link(url, settings.namespace, name=f"parlor {role}")
     outlet = Outlet(link)
     bus = RabbitBus(outlet)
-    parts.add(MessageBus, bus)
+    parts.add(MessageBus, traced_bus(parts, settings, Mode.SERVICES, bus))
     for part in (link, outlet, bus):
         parts.opens(part.start, part.close)
     parts.checks("rabbitmq", bus.check, needed=True)

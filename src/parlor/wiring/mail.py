@@ -7,11 +7,12 @@ from parlor.config import BadSettings, Settings
 from parlor.core.identity.mailing import Mail
 from parlor.wiring.assembly import Assembly
 from parlor.wiring.modes import Mode
+from parlor.wiring.traces import traced_mail
 
 
 def wire_mail(parts: Assembly, settings: Settings, mode: Mode) -> None:
     """Choose it."""
-    parts.add(Mail, _mail(settings, mode))
+    parts.add(Mail, traced_mail(_mail(settings, mode), parts.tracer))
 
 
 def _mail(settings: Settings, mode: Mode) -> Mail:

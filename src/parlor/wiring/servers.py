@@ -12,6 +12,7 @@ from parlor.adapters.sql.capacity import StartingLook
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.schema import Schema
 from parlor.adapters.throttling import SharedThrottle
+from parlor.adapters.tracing.statements import TracedStatements
 from parlor.config import BadSettings, Settings
 from parlor.core.identity.throttling import Throttle
 from parlor.core.shared.caching import Cache
@@ -24,11 +25,13 @@ def wire_database(parts: Assembly, settings: Settings, role: Role) -> Database:
     """Open it at the start, migrated first where that is asked for."""
     if settings.database is None:
         raise BadSettings("set DATABASE_URL first")
+    watch = TracedStatements(parts.tracer) if parts.tracer is not None and settings.trace_sql else None
     database = Database(
         settings.database,
         size=settings.database_pool,
         name=f"parlor {role}",
         pgbouncer=settings.pgbouncer,
+        watch=watch,
     )
     if settings.migrate_on_start:
         parts.opens(Schema(settings.migrated).upgrade, nothing)

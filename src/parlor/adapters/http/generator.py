@@ -9,6 +9,7 @@ import httpx
 
 from parlor.core.games.model import Rating, Side
 from parlor.core.games.ports import GeneratorAway
+from parlor.core.shared.tracing import current_trace
 
 TOTAL_S = 3.0
 MAX_ANSWER = 16 * 1024
@@ -46,8 +47,9 @@ class HttpCardGenerator:
         await self.client.aclose()
 
     async def _ask(self, wanted: dict[str, str]) -> bytes:
-        answer = bytearray()
-        async with self.client.stream("POST", self.url, json=wanted) as response:
+        answer, trace = bytearray(), current_trace()
+        headers = {} if trace is None else {"traceparent": trace}
+        async with self.client.stream("POST", self.url, json=wanted, headers=headers) as response:
             if not response.is_success:
                 raise GeneratorAway(f"it answered {response.status_code}")
             async for chunk in response.aiter_raw():

@@ -1,16 +1,19 @@
 """The pool of connections to PostgreSQL, with every limit that a connection lives under."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from uuid import UUID, SafeUUID
 
 import asyncpg
 import orjson
+from asyncpg.connection import LoggedQuery
 
 from parlor.adapters.sql.driver import PooledConnection, RawConnection
 from parlor.adapters.sql.errors import translating
 from parlor.adapters.sql.lending import Lender
 from parlor.adapters.sql.pgbouncer import PASSED_ON, check_limits
+
+Watch = Callable[[LoggedQuery], None]
 
 ACQUIRE_S = 2.0
 CONNECT_S = 3.0
@@ -29,8 +32,11 @@ class Database:
     With `pgbouncer` each transaction may be on another of the server's sessions: see `pgbouncer.py`.
     """
 
-    def __init__(self, url: str, *, size: int, name: str, pgbouncer: bool = False) -> None:
+    def __init__(
+        self, url: str, *, size: int, name: str, pgbouncer: bool = False, watch: Watch | None = None
+    ) -> None:
         self._url = url
+        self._watch = watch
         self._size = size
         self._name = name
         self._pgbouncer = pgbouncer
@@ -48,10 +54,15 @@ class Database:
             command_timeout=30,
             server_settings={**limits, "application_name": self._name},
             statement_cache_size=0 if self._pgbouncer else 100,
-            init=_set_codecs,
+            init=self._prepare,
             reset=_keep_settings,
         )
         self._lender = Lender(pool, size=self._size, patience_s=ACQUIRE_S)
+
+    async def _prepare(self, connection: RawConnection) -> None:
+        await _set_codecs(connection)
+        if self._watch is not None:
+            connection.add_query_logger(self._watch)
 
     async def close(self) -> None:
         """End every connection, once it is back."""

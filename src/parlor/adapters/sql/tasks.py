@@ -15,6 +15,7 @@ from parlor.adapters.sql.tables import tasks
 from parlor.core.shared.actor import ActorKind
 from parlor.core.shared.errors import Contended, NotFound
 from parlor.core.shared.ids import TaskId, UserId
+from parlor.core.shared.tracing import current_trace
 from parlor.core.tasks.model import Priority, Requester, Task, TaskError, TaskStatus
 
 NOBODY = "'00000000-0000-0000-0000-000000000000'"
@@ -216,7 +217,7 @@ def _columns(task: Task) -> dict[str, object]:
         "requester_id": task.requested_by.id,
         "user_id": task.requested_by.user_id,
         "schedule_id": task.schedule_id,
-        "traceparent": task.traceparent,
+        "traceparent": task.traceparent or current_trace(),  # what Parlor orders follows from something, too
     }
 
 

@@ -56,10 +56,12 @@ class Tracer(Protocol):
         parent: str | None,
         link: str | None = None,
         facts: Mapping[str, Fact] = NO_FACTS,
+        ago_s: float = 0,
     ) -> Span:
-        """Begin a span now, under a `traceparent` or as a trace of its own; `link` names one that it is related to.
+        """Begin a span, now or so many seconds ago, under a `traceparent` or as a trace of its own.
 
-        Whether it is recorded is the parent's word, else the sampler's; either way it has a `traceparent`.
+        `link` names one that it is related to. Whether it is recorded is the parent's word, else the sampler's; either
+        way it has a `traceparent`.
         """
         ...
 

@@ -19,10 +19,11 @@ from parlor.core.tasks.kinds import Kinds
 from parlor.core.tasks.ports import AnyHandler, LetterSource, Runs, Upkeep
 from parlor.core.tasks.running import RunAttempt
 from parlor.core.tasks.schedules_firing import FireSchedules
+from parlor.entrypoints.consume_worker.attempts import Attempts
 from parlor.entrypoints.consume_worker.letters import TakeLetter
 from parlor.entrypoints.consume_worker.relay import Relay
 from parlor.entrypoints.consume_worker.runner import Runner
-from parlor.entrypoints.consume_worker.timers import Timers
+from parlor.entrypoints.consume_worker.timers import Timers, in_traces
 from parlor.entrypoints.garbage import spare_what_is_made
 from parlor.entrypoints.http.errors import install_error_handlers
 from parlor.entrypoints.http.health import health_routes
@@ -54,6 +55,7 @@ def make_runner(container: Container) -> Runner:
         slots=sum(settings.prefetch),
         lease_s=settings.lease_s,
         limited=container.get(Kinds).limits.keys(),
+        attempts=Attempts(container.tracer, f"{settings.namespace}.tasks"),
     )
 
 
@@ -66,10 +68,11 @@ def make_timers(container: Container) -> Timers:
     """Make the clock's side."""
     settings = container.settings
     kept = settings.message_keep_days
+    fire = container.build(FireSchedules)
     return Timers(
         upkeep=container.get(Upkeep),
         bus=container.get(MessageBus),
-        fire=container.build(FireSchedules),
+        fire=fire if container.tracer is None else in_traces(fire, container.tracer),
         keep=timedelta(days=settings.task_keep_days),
         keep_letters=timedelta(days=settings.dead_letter_keep_days),
         keep_sessions=timedelta(days=settings.session_keep_days),

@@ -15,10 +15,11 @@ from parlor.core.shared.ids import TaskId
 from parlor.core.shared.tracing import of_trace
 from parlor.core.tasks.cancelling import CANCELLED_CHANNEL, read_cancelled
 from parlor.core.tasks.foreign import AdmitForeign, ForeignOrder, Refused
-from parlor.core.tasks.model import LONG_S, Attempt, Succeeded, Task
+from parlor.core.tasks.model import LONG_S, Attempt, Ending, Succeeded, Task
 from parlor.core.tasks.ports import Runs
 from parlor.core.tasks.reasons import Reason
 from parlor.core.tasks.running import RunAttempt
+from parlor.entrypoints.consume_worker.attempts import Attempts, Told
 from parlor.entrypoints.consume_worker.context import RunContext
 from parlor.entrypoints.consume_worker.endings import Endings
 from parlor.entrypoints.consume_worker.messages import DueRow, admitted, read
@@ -58,6 +59,7 @@ class Runner:
         slots: int,
         lease_s: float,
         limited: Collection[str] = (),
+        attempts: Attempts | None = None,
     ) -> None:
         self._inbox = inbox
         self._runs = runs
@@ -67,6 +69,7 @@ class Runner:
         self._slots = slots
         self._lease_s = lease_s
         self._limited = frozenset(limited)
+        self._attempts = attempts or Attempts()
         self._held: dict[TaskId, Run] = {}
         self._endings = Endings(runs, feed, settle=self._settle, give_back=self._unsettle)
         self._freed = asyncio.Event()
@@ -173,7 +176,7 @@ class Runner:
 
     async def _begin_held_back(self, most: int) -> None:
         for attempt in await patiently(partial(self._runs.claim_held_back, most)):
-            await self._start(attempt, None)
+            await self._start(attempt, None, attempt.traceparent)
 
     async def _begin(self, deliveries: Sequence[Delivery]) -> None:
         known: dict[TaskId, Delivery] = {}
@@ -196,7 +199,7 @@ class Runner:
         await self._claim(known, born, spare)
 
     async def _admitted(self, said: ForeignOrder) -> Task:
-        return await patiently(partial(admitted, said, self._admit))
+        return await patiently(partial(admitted, self._attempts.received(said), self._admit))
 
     async def _claim(
         self, known: dict[TaskId, Delivery], born: Sequence[Task], spare: list[Delivery]
@@ -206,11 +209,12 @@ class Runner:
         attempts = await self._claimed(rows, born, known) if known else []
         for attempt in attempts:
             delivery = known.pop(attempt.task_id, None)  # none for one that was held back until now
+            parent = self._attempts.parent(attempt, delivery)
             if delivery is not None and attempt.timeout_s > LONG_S:
                 # The lease is its durability, so the broker's own timeout never matters.
                 spare.append(delivery)
                 delivery = None
-            await self._start(attempt, delivery)
+            await self._start(attempt, delivery, parent)
         if known:
             self._room.set()  # they may have been held back just now
         await self._inbox.acknowledge([*known.values(), *spare])
@@ -234,10 +238,10 @@ class Runner:
                 )
         return attempts
 
-    async def _start(self, attempt: Attempt, delivery: Delivery | None) -> None:
+    async def _start(self, attempt: Attempt, delivery: Delivery | None, parent: str | None) -> None:
         await self._supersede(attempt.task_id)
         run = self._held[attempt.task_id] = Run(attempt, delivery)
-        run.job = asyncio.create_task(self._run(attempt), context=of_trace(attempt.traceparent))
+        run.job = asyncio.create_task(self._run(attempt, parent), context=of_trace(attempt.traceparent))
 
     async def _supersede(self, task_id: TaskId) -> None:
         """End an older run of ours of the same task: its lease was lost, or we could not have claimed it again."""
@@ -247,15 +251,24 @@ class Runner:
                 older.job.cancel()
             await self._settle({task_id: older.attempt.fence})
 
-    async def _run(self, attempt: Attempt) -> None:
+    async def _run(self, attempt: Attempt, parent: str | None) -> None:
+        with self._attempts.told(attempt, parent) as told:
+            ending = await self._ended(told)
+        if ending is not None:
+            self._endings.add(ending)
+
+    async def _ended(self, told: Told) -> Ending | None:
+        """Run it; answers the end that is to be stored, None where the handler's own transaction has stored it."""
+        attempt = told.attempt
         context = RunContext(attempt, self._runs, self._endings.report)
         try:
             ending = await self._run_attempt(attempt, context)
             if context.opened and isinstance(ending, Succeeded):
                 await context.commit_with(ending)
+                told.ends(ending)
                 self._endings.tell([attempt.task_id])
                 await self._settle({attempt.task_id: attempt.fence})
-                return
+                return None
             await context.abandon()
         except asyncio.CancelledError:
             await context.abandon()
@@ -265,7 +278,7 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - the commit failed: the run has not happened, and is tried again
             log.warning("finishing_failed", task_id=str(attempt.task_id), error=type(error).__name__)
             ending = self._run_attempt.again(attempt, "commit_failed", "The result could not be stored.")
-        self._endings.add(ending)
+        return told.ends(ending)
 
     async def _settle(self, ended: Mapping[TaskId, int]) -> None:
         """Let go of the runs under these fences: the same task may be held again, under a newer one."""

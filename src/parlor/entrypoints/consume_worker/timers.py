@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Protocol
 
 import structlog
 
 from parlor.core.shared.bus import MessageBus
 from parlor.core.shared.errors import Contended, ParlorError
+from parlor.core.shared.spans import SpanKind, Tracer
+from parlor.core.shared.tracing import within_trace
 from parlor.core.tasks.ports import Upkeep
-from parlor.core.tasks.schedules_firing import FireSchedules
+from parlor.core.tasks.schedules_firing import Fired
 
 log = structlog.get_logger()
 
@@ -20,6 +23,12 @@ HOUSEKEEPING_EVERY_S = 300.0
 FIRE_BATCH = 100
 
 
+class Fire(Protocol):
+    """Fires the schedules that are due."""
+
+    async def __call__(self, *, limit: int) -> Fired: ...
+
+
 class Timers:
     """Any number of workers may run them: each statement takes what no other has locked."""
 
@@ -28,7 +37,7 @@ class Timers:
         *,
         upkeep: Upkeep,
         bus: MessageBus,
-        fire: FireSchedules,
+        fire: Fire,
         keep: timedelta,
         keep_letters: timedelta,
         keep_sessions: timedelta,
@@ -97,6 +106,21 @@ class Timers:
             pass
         while self._keep_messages is not None and await self._upkeep.forget_messages(self._keep_messages):
             pass
+
+
+def in_traces(fire: Fire, tracer: Tracer) -> Fire:
+    """Have what schedules order in one round be a trace; of a round that did nothing nobody hears."""
+
+    async def traced(*, limit: int) -> Fired:
+        span = tracer.begin("FireSchedules", SpanKind.INTERNAL, parent=None)
+        with within_trace(span.traceparent):
+            fired = await fire(limit=limit)
+        if fired.schedules:
+            span.note({"parlor.schedules": fired.schedules})
+            span.end()
+        return fired
+
+    return traced
 
 
 async def _every(seconds: float, call: Callable[[], Awaitable[None]]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import singledispatchmethod
 from typing import Any
@@ -22,6 +23,8 @@ from parlor.core.chats.reading import ChatLog
 from parlor.core.shared.actor import Actor
 from parlor.core.shared.errors import NotFound, ParlorError, TooMany
 from parlor.core.shared.ids import ChatId, MessageId, TaskId, UserId
+from parlor.core.shared.spans import SpanKind, Tracer, within_span
+from parlor.core.shared.tracing import current_trace
 from parlor.core.tasks.watching import Sight, WatchTask
 from parlor.entrypoints.http.errors import BadRequest
 from parlor.entrypoints.http.frames import (
@@ -38,6 +41,7 @@ from parlor.entrypoints.http.frames import (
     json_of,
 )
 from parlor.entrypoints.http.mailbox import Mailbox
+from parlor.lines import named
 
 MAX_FRAME = 65_536
 MOST_WATCHES = 50
@@ -113,6 +117,7 @@ class Conversation:
     offers: Offers
     limits: Limits
     actor: Actor
+    tracer: Tracer | None = None
     mailbox: Mailbox = field(default_factory=Mailbox)
     _follows: dict[ChatId, Following] = field(init=False, default_factory=dict[ChatId, Following])
     _watches: dict[TaskId, asyncio.Task[None]] = field(
@@ -150,7 +155,9 @@ class Conversation:
         fields: Mapping[str, Any] = {}
         try:
             fields = json_of(text)
-            await self._do(frame_of(fields))
+            frame = frame_of(fields)
+            with self._in_span(frame):
+                await self._do(frame)
         except ParlorError as error:
             self._answer(error_frame(error, fields))
             if isinstance(error, TooManySubscriptions):
@@ -162,6 +169,13 @@ class Conversation:
             following.stop()
         for watching in self._watches.values():
             watching.cancel()
+
+    def _in_span(self, frame: AnyFrame) -> AbstractContextManager[object]:
+        """Make each frame a trace of its own, for a connection lasts for hours; it names the one that opened it."""
+        if self.tracer is None or isinstance(frame, Ping):
+            return nullcontext()
+        name, facts = f"realtime {frame.type}", {"parlor.actor": named(self.actor)}
+        return within_span(self.tracer, name, SpanKind.SERVER, root=True, link=current_trace(), facts=facts)
 
     @singledispatchmethod
     async def _do(self, frame: AnyFrame) -> None:

@@ -127,6 +127,7 @@ class RealtimeSocket:
         self._sockets = container.build(Sockets)
         self._origins = _origins_of(settings)
         self._most = settings.sockets_per_user
+        self._tracer = container.tracer
         self._limits = Limits(settings.subscriptions_per_socket, settings.frames_per_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -154,7 +155,7 @@ class RealtimeSocket:
             raise ForeignOrigin
 
     async def _talk(self, caller: Caller, number: int, scope: Scope, receive: Receive, send: Send) -> None:
-        conversation = Conversation(self._offers, self._limits, caller.principal.actor)
+        conversation = Conversation(self._offers, self._limits, caller.principal.actor, self._tracer)
         try:
             await send({"type": "websocket.send", "text": self._hello()})
             self._must_be_few(number)
