@@ -10,7 +10,6 @@ from parlor.core.shared.events import Event
 from parlor.core.shared.ids import TaskId
 from parlor.core.tasks.model import Attempt, Ending, Progress, Task
 from parlor.core.tasks.ports import FinishingWork
-from tests.builders import an_attempt
 
 Log = list[tuple[str, object]]
 
@@ -81,7 +80,7 @@ class FakeRuns:
         self._fail()
         if any(self.chokes_on(task) for task in born):
             raise ValueError("this cannot be stored")
-        made = [an_attempt(task_id=task.id, kind=task.kind, payload=task.payload) for task in born]
+        made = [Attempt.first(task) for task in born]
         waiting = [self.queued.pop(task_id) for task_id in known if task_id in self.queued]
         return [self._started(attempt) for attempt in (*waiting, *made)]
 

@@ -20,8 +20,7 @@ def wire_traces(parts: Assembly, settings: Settings, role: Role) -> None:
     endpoint = settings.traces_endpoint
     if endpoint is None:
         return
-    # The SDK takes 0.1 s and 10 MB to load: who exports nothing does without.
-    from parlor.adapters.tracing.export import Collector, Traces  # noqa: PLC0415
+    from parlor.adapters.tracing.export import Collector, Traces  # noqa: PLC0415 - who exports nothing loads no SDK
 
     collector = Collector(
         endpoint=endpoint,

@@ -8,7 +8,7 @@ from parlor.core.games.ports import CardGenerator
 from parlor.core.identity.mailing import Mail
 from parlor.core.identity.mails import Message
 from parlor.core.shared.spans import Fact, SpanKind, Tracer, within_span
-from parlor.core.shared.tracing import current_trace, trace_id
+from parlor.core.shared.tracing import current_trace, trace_id, well_formed
 from parlor.core.tasks.http_request import HttpAnswer, HttpCaller, Outgoing
 
 FIRST_ERROR = 400
@@ -22,7 +22,7 @@ class TracedCaller:
     tracer: Tracer
 
     async def call(self, outgoing: Outgoing) -> HttpAnswer:
-        given, present = outgoing.headers.get("traceparent"), current_trace()
+        given, present = well_formed(outgoing.headers.get("traceparent")), current_trace()
         is_ours = given is not None and present is not None and trace_id(given) == trace_id(present)
         with within_span(
             self.tracer, outgoing.method, SpanKind.CLIENT, facts=_where(outgoing.method, outgoing.url)

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from uuid import uuid4
@@ -80,7 +81,8 @@ class Traces:
 
         def shut_down() -> None:
             self._provider.shutdown()
-            loop.call_soon_threadsafe(ended.set)
+            with suppress(RuntimeError):  # nobody has waited for so long: the loop is closed
+                loop.call_soon_threadsafe(ended.set)
 
         # A thread that no exit waits for: the SDK's own bound is 30 s.
         threading.Thread(target=shut_down, name="traces", daemon=True).start()
