@@ -243,6 +243,7 @@ async def test_a_user_named_by_an_untrusted_producer_is_dropped_and_that_is_logg
     async with fleet.database() as database:
         rows = await database.fetch("select requester_kind, user_id from tasks")
     assert [tuple(row) for row in rows] == [("producer", None)] * 2
+    await eventually(lambda: worker.log.read_text().count("requested_by_dropped") == len(named))
     lines = [line for line in worker.log.read_text().splitlines() if "requested_by_dropped" in line]
     assert {json.loads(line)["task_id"] for line in lines} == {str(task_id) for task_id in named}
     assert not any(user in line for line in lines for user in named.values())
