@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from parlor.core.shared.bus import Delivery
-from parlor.core.shared.spans import Fact, SpanKind, Tracer, within_span
-from parlor.core.shared.tracing import well_formed, within_trace
+from parlor.core.shared.spans import Fact, Span, SpanKind, Tracer, within_span
+from parlor.core.shared.tracing import enter_trace, leave_trace, well_formed
 from parlor.core.tasks.foreign import ForeignOrder
 from parlor.core.tasks.model import Attempt, Ending, Failed, Postponed
 from parlor.entrypoints.consume_worker.cloud_events import text_of
@@ -56,20 +56,23 @@ class Attempts:
     @contextmanager
     def told(self, attempt: Attempt, parent: str | None) -> Generator[Told]:
         """Tell of an attempt once it has ended, however it did."""
-        if self.tracer is None:
-            with _in_a_line(Told(attempt)) as told:
-                yield told
-            return
+        began = time.perf_counter()
+        span = None if self.tracer is None else self._begin(self.tracer, attempt, parent)
+        told = Told(attempt if span is None else replace(attempt, traceparent=span.traceparent))
+        entered = enter_trace(told.attempt.traceparent)
+        try:
+            yield told
+        finally:
+            _tell(told, began)
+            leave_trace(entered)
+            if span is not None:
+                span.note({"parlor.outcome": told.outcome})
+                span.end(error=told.code)
+
+    def _begin(self, tracer: Tracer, attempt: Attempt, parent: str | None) -> Span:
         facts = self._facts("process", attempt.priority, str(attempt.task_id))
         facts |= {"parlor.task.kind": attempt.kind, "parlor.task.attempt": attempt.attempt}
-        span = self.tracer.begin(f"process {attempt.kind}", SpanKind.CONSUMER, parent=parent, facts=facts)
-        told = Told(replace(attempt, traceparent=span.traceparent))
-        try:
-            with within_trace(span.traceparent), _in_a_line(told):
-                yield told
-        finally:
-            span.note({"parlor.outcome": told.outcome})
-            span.end(error=told.code)
+        return tracer.begin(f"process {attempt.kind}", SpanKind.CONSUMER, parent=parent, facts=facts)
 
     def _facts(self, operation: str, queue: str, message_id: str) -> dict[str, Fact]:
         return {
@@ -81,23 +84,20 @@ class Attempts:
         }
 
 
-@contextmanager
-def _in_a_line(told: Told) -> Generator[Told]:
-    began = time.perf_counter()
-    try:
-        yield told
-    finally:
-        attempt = told.attempt
-        line: dict[str, object] = {
-            "event": "attempt",
-            "task_id": str(attempt.task_id),
-            "kind": attempt.kind,
-            "attempt": attempt.attempt,
-            "actor": named(attempt.requested_by),
-            "outcome": told.outcome,
-            "duration_ms": round((time.perf_counter() - began) * 1000, 2),
-        }
-        tell(line if told.code is None else {**line, "code": told.code})
+def _tell(told: Told, began: float) -> None:
+    attempt = told.attempt
+    line: dict[str, object] = {
+        "event": "attempt",
+        "task_id": str(attempt.task_id),
+        "kind": attempt.kind,
+        "attempt": attempt.attempt,
+        "actor": named(attempt.requested_by),
+        "outcome": told.outcome,
+        "duration_ms": round((time.perf_counter() - began) * 1000, 2),
+    }
+    if told.code is not None:
+        line["code"] = told.code
+    tell(line)
 
 
 def _words(ending: Ending) -> tuple[str, str | None]:

@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from parlor.config import Settings
-from parlor.core.shared.spans import Span, SpanKind, Tracer
+from parlor.core.shared.spans import Fact, Span, SpanKind, Tracer
 from parlor.core.shared.tracing import enter_trace, leave_trace
 from parlor.entrypoints.http.body import LimitedBody
 from parlor.entrypoints.http.call import KEY, Call
@@ -137,18 +137,16 @@ def _begin(tracer: Tracer, call: Call, scope: Scope) -> Span | None:
 
 def _end(span: Span, call: Call, scope: Scope) -> None:
     """Say what it was. Neither path nor query is told: they hold ids, and whatever a stranger puts there."""
-    route = _route(scope)
+    outcome, route = call.code or "ok", _route(scope)
+    facts: dict[str, Fact] = {
+        "http.response.status_code": call.status,
+        "parlor.request_id": call.request_id,
+        "parlor.outcome": outcome,
+    }
     if route is not None:
         span.rename(f"{scope['method']} {route}")
-        span.note({"http.route": route})
+        facts["http.route"] = route
     if call.principal is not None:
-        span.note({"parlor.actor": named(call.principal.actor)})
-    outcome = call.code or "ok"
-    span.note(
-        {
-            "http.response.status_code": call.status,
-            "parlor.request_id": call.request_id,
-            "parlor.outcome": outcome,
-        }
-    )
+        facts["parlor.actor"] = named(call.principal.actor)
+    span.note(facts)
     span.end(error=outcome if call.status >= SERVER_ERRORS else None)
