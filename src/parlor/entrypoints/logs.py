@@ -8,7 +8,7 @@ import threading
 from collections.abc import MutableMapping
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, BinaryIO, TextIO, cast
+from typing import Any, BinaryIO, cast
 
 import orjson
 import structlog
@@ -29,7 +29,8 @@ LINE_ENDS = {end.encode(): b"\\u%04x" % ord(end) for end in "\x85\u2028\u2029"}
 def configure(level: str) -> None:
     """Set up structlog, and send what libraries say through the same pipe; theirs begins at warnings."""
     terminal = sys.stderr.isatty()
-    stream = None if terminal else _the_stream()
+    # Who has put something else in stderr's place has it written as it comes.
+    stream = _the_stream() if not terminal and sys.stderr is sys.__stderr__ else None
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         with_request,
@@ -41,12 +42,12 @@ def configure(level: str) -> None:
         processors=[*shared, in_text if terminal else with_time, *_rendering(terminal=terminal)],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr)
-        if stream is None
-        else structlog.BytesLoggerFactory(cast("BinaryIO", stream)),
+        if terminal
+        else structlog.BytesLoggerFactory(sys.stderr.buffer if stream is None else cast("BinaryIO", stream)),
         cache_logger_on_first_use=True,
     )
     takes_finished_lines(None if stream is None else stream.write, least=LEVELS[level])
-    _take_in_libraries([*shared, in_text], sys.stderr if stream is None else LogText(stream))
+    _take_in_libraries([*shared, in_text], stream, terminal=terminal)
 
 
 @cache
@@ -112,9 +113,9 @@ def _as_json(line: object, **_: object) -> bytes:
     return written
 
 
-def _take_in_libraries(shared: list[Any], out: TextIO | LogText) -> None:
-    last = structlog.processors.JSONRenderer() if isinstance(out, LogText) else CONSOLE
-    handler = logging.StreamHandler(out)
+def _take_in_libraries(shared: list[Any], stream: LogStream | None, *, terminal: bool) -> None:
+    last = CONSOLE if terminal else structlog.processors.JSONRenderer()
+    handler = logging.StreamHandler(sys.stderr if stream is None else LogText(stream))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -23,7 +23,7 @@ from parlor.wiring.traces import traced_bus
 def wire_bus(parts: Assembly, settings: Settings, mode: Mode, role: Role) -> None:
     """Choose the bus; an API process only looks whether the broker is there."""
     if mode is Mode.EMBEDDED:
-        _wire_memory(parts, settings, mode)
+        _wire_memory(parts, settings)
     elif settings.rabbitmq is None:
         raise BadSettings("set RABBITMQ_URL first")
     elif role is Role.API:
@@ -32,10 +32,10 @@ def wire_bus(parts: Assembly, settings: Settings, mode: Mode, role: Role) -> Non
         _wire_rabbitmq(parts, settings, settings.rabbitmq, role)
 
 
-def _wire_memory(parts: Assembly, settings: Settings, mode: Mode) -> None:
+def _wire_memory(parts: Assembly, settings: Settings) -> None:
     shares: dict[str, int] = dict(zip(Priority, settings.prefetch, strict=True))
     bus = MemoryBus(shares, keep=parts.build(KeepDeadLetter))
-    parts.add(MessageBus, traced_bus(parts, settings, mode, bus))
+    parts.add(MessageBus, traced_bus(parts, settings, Mode.EMBEDDED, bus))
     parts.add(Inbox, bus)
     parts.checks("rabbitmq", nothing, needed=False)
 

@@ -9,6 +9,11 @@ class Mode(StrEnum):
     EMBEDDED = "embedded"
     SERVICES = "services"
 
+    @property
+    def broker(self) -> str:
+        """What carries messages, as traces name it."""
+        return "rabbitmq" if self is Mode.SERVICES else "parlor"
+
 
 class Role(StrEnum):
     """What a process does with the bus: a worker runs what comes, a relay only sends, an API process only looks."""

@@ -39,8 +39,7 @@ def traced_bus(parts: Assembly, settings: Settings, mode: Mode, bus: MessageBus)
     """Give each message a span."""
     if parts.tracer is None:
         return bus
-    system = "rabbitmq" if mode is Mode.SERVICES else "parlor"
-    return TracedBus(bus, parts.tracer, system=system, namespace=settings.namespace)
+    return TracedBus(bus, parts.tracer, system=mode.broker, namespace=settings.namespace)
 
 
 def traced_caller(caller: HttpCaller, tracer: Tracer | None) -> HttpCaller:

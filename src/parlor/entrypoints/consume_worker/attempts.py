@@ -33,10 +33,11 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """Watches attempts; `tasks` is the exchange that their messages come through."""
+    """Watches attempts; `tasks` is the exchange that their messages come through, at this broker."""
 
     tracer: Tracer | None = None
     tasks: str = "parlor.tasks"
+    broker: str = "rabbitmq"
 
     def parent(self, attempt: Attempt, delivery: Delivery | None) -> str | None:
         """Find what an attempt follows from: the message that said it is due, or else its task."""
@@ -76,7 +77,7 @@ class Attempts:
 
     def _facts(self, operation: str, queue: str, message_id: str) -> dict[str, Fact]:
         return {
-            "messaging.system": "rabbitmq",
+            "messaging.system": self.broker,
             "messaging.operation.name": operation,
             "messaging.operation.type": operation,
             "messaging.destination.name": f"{self.tasks}.{queue}",

@@ -55,7 +55,7 @@ def make_runner(container: Container) -> Runner:
         slots=sum(settings.prefetch),
         lease_s=settings.lease_s,
         limited=container.get(Kinds).limits.keys(),
-        attempts=Attempts(container.tracer, f"{settings.namespace}.tasks"),
+        attempts=Attempts(container.tracer, f"{settings.namespace}.tasks", container.mode.broker),
     )
 
 
