@@ -96,6 +96,7 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path(".parlor"), alias="PARLOR_DATA_DIR")
     pg_bin: OptionalPath = Field(None, alias="PARLOR_PG_BIN")
     migrate_on_start: bool = Field(False, alias="PARLOR_MIGRATE_ON_START")
+    metrics: bool = Field(True, alias="PARLOR_METRICS")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", alias="PARLOR_LOG_LEVEL")
 
     access_ttl_s: int = Field(900, alias="PARLOR_ACCESS_TTL_S", ge=5, le=900)

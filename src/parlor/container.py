@@ -57,6 +57,7 @@ from parlor.wiring.bus import wire_bus
 from parlor.wiring.chats import chat_reactions, wire_chats
 from parlor.wiring.identity import wire_accounts, wire_identity, wire_users
 from parlor.wiring.mail import wire_mail
+from parlor.wiring.metrics import wire_metrics
 from parlor.wiring.modes import Mode, Role
 from parlor.wiring.parties import wire_parties
 from parlor.wiring.servers import wire_cache_and_feed, wire_database
@@ -122,6 +123,7 @@ class Container(Assembly):
         wire_chats(self, database, hints, publish_messages=self.settings.publish_messages)
         self._wire_tasks(database, changes, hints, self._wire_kinds())
         wire_bus(self, self.settings, self.mode, self.role)
+        wire_metrics(self, database)
 
     @property
     def _reactions(self) -> Reactions:

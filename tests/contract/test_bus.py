@@ -1,7 +1,7 @@
 """What every message bus does, in process or over RabbitMQ."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -21,6 +21,10 @@ TAKEN, WAITS = Receipt.TAKEN, Receipt.WAITS
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
+class Deep(MessageBus, Protocol):
+    async def depths(self) -> Mapping[str, int]: ...
+
+
 class PausableInbox(Inbox, Protocol):
     async def pause(self) -> None: ...
 
@@ -29,7 +33,7 @@ class PausableInbox(Inbox, Protocol):
 class Both:
     """The two ports of one bus; deliveries flow from the moment the inbox is opened."""
 
-    bus: MessageBus
+    bus: Deep
     open_inbox: Callable[[], Awaitable[PausableInbox]]
 
 
@@ -106,6 +110,11 @@ async def test_an_empty_batch_is_nothing(both: Both) -> None:
 async def test_every_fact_gets_its_answer(both: Both) -> None:
     """Nobody has to listen for a fact to count as published."""
     assert list(await both.bus.send_facts([a_fact(n=1), a_fact(n=2)])) == [TAKEN, TAKEN]
+
+
+async def test_what_nobody_has_taken_is_counted_by_queue(both: Both) -> None:
+    await both.bus.send_tasks([due("high"), due("high"), due("low")])
+    assert await both.bus.depths() == {"high": 2, "default": 0, "low": 1}
 
 
 async def test_no_more_is_taken_than_asked_for(both: Both) -> None:

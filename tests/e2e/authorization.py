@@ -27,6 +27,7 @@ LINES = """
 route                                                     scope            none str. peer own. mod. adm. key  poor
 GET    /healthz                                           -                200  200  200  200  200  200  200  200
 GET    /readyz                                            -                200  200  200  200  200  200  200  200
+GET    /metrics                                           -                200  200  200  200  200  200  200  200
 GET    /.well-known/jwks.json                             -                200  200  200  200  200  200  200  200
 
 POST   /auth/register                                     -                201  201  201  201  201  201  201  201

@@ -17,7 +17,7 @@ from tests.unit.security.test_signing import pem
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PLACE = re.compile(r"{\w+}")
-NO_BASE = re.compile(r"/(healthz|readyz|\.well-known)")
+NO_BASE = re.compile(r"/(healthz|readyz|metrics|\.well-known)")
 KEYS = frozenset({"key", "poor key"})
 ANY_KEY, NO_KEY = "*", "-"
 STATE = " union all ".join(

@@ -22,6 +22,7 @@ from parlor.core.identity.use_cases import Authenticate, Principal
 from parlor.core.shared.actor import Actor, ActorKind
 from parlor.core.shared.health import Part
 from parlor.core.shared.ids import ApiKeyId, SessionId, UserId, uuid7
+from parlor.core.shared.meters import Meters
 from parlor.core.shared.spans import Tracer
 from parlor.entrypoints.http.app import make_app
 
@@ -96,6 +97,7 @@ class FakeContainer:
     health: Mapping[str, Part] = field(default_factory=dict)
     life: list[str] = field(default_factory=list)
     stand_for: object = None
+    meters: Meters = field(default_factory=Meters)
     tracer: Tracer | None = None
     throttle: Throttle = field(default_factory=lambda: MemoryThrottle(scale=1000))
     _built: dict[object, object] = field(default_factory=dict)
@@ -124,7 +126,8 @@ class FakeContainer:
         return self._built[cls]
 
     def get(self, port: object) -> object:
-        return self.throttle if port is Throttle else self.ports.get(port)
+        given = {Throttle: self.throttle, Meters: self.meters}
+        return given[port] if port in given else self.ports.get(port)
 
     def knows_key(self, *scopes: str, maker_id: UserId | None = None, shown: str = KEY) -> Actor:
         """Let a key in with these scopes."""

@@ -43,8 +43,10 @@ async def test_a_feed_that_starts_without_redis_comes_alive_with_it(server: Redi
     async with process(server) as ours:
         ours.feed.listen("channel", lambda _: None)
         assert not ours.feed.live("channel")
+        assert not ours.feed.hears
         server.start()
         await eventually(lambda: ours.feed.live("channel"))
+        assert ours.feed.hears
 
 
 async def test_a_feed_whose_redis_falls_silent_is_not_live(server: Redis) -> None:

@@ -468,6 +468,8 @@ async def test_a_reader_who_reads_nothing_gets_a_gap_and_4408_and_delays_nobody(
         assert seen == list(range(2, gap["from_rev"]))
         assert gap["to_rev"] > gap["from_rev"] + 10
         assert [frame["code"] for frame in slow.passed if frame["type"] == "error"] == ["too_slow"]
+        closed = stage.api.container.meters.tally("parlor_websockets_closed_total", "", "reason")
+        await eventually(lambda: closed.readings()["too_slow",])
         assert {frame["type"] for frame in await quick.quiet()} <= {"message.created", "presence"}
 
 

@@ -1,12 +1,13 @@
-"""The throttle of many processes: counted in Redis for all of them, and beside it in each."""
+"""The throttle of many processes, counted in Redis for all and beside it in each; and what counts its refusals."""
 
 from contextlib import suppress
 
 from parlor.adapters.memory.throttle import MemoryThrottle
 from parlor.adapters.redis.client import RedisAway
 from parlor.adapters.redis.throttle import RedisThrottle
-from parlor.core.identity.throttling import Rule
+from parlor.core.identity.throttling import RULES, Rule, Throttle
 from parlor.core.shared.errors import TooMany
+from parlor.core.shared.meters import Meters
 
 
 class SharedThrottle:
@@ -37,3 +38,27 @@ class SharedThrottle:
         await self._own.give_back(rule, key)
         with suppress(RedisAway):
             await self._shared.give_back(rule, key)
+
+
+class CountedThrottle:
+    """Port Throttle, in front of another."""
+
+    def __init__(self, throttle: Throttle, meters: Meters) -> None:
+        self._throttle = throttle
+        self._refused = meters.tally(
+            "parlor_tries_throttled_total", "Tries that were one too many, by the limit: a 429.", "limit"
+        )
+        for rule in RULES:
+            self._refused.of(rule.name)
+
+    async def take(self, rule: Rule, key: str) -> None:
+        """Count one try, or raise TooMany."""
+        try:
+            await self._throttle.take(rule, key)
+        except TooMany:
+            self._refused.add(rule.name)
+            raise
+
+    async def give_back(self, rule: Rule, key: str) -> None:
+        """Take one back."""
+        await self._throttle.give_back(rule, key)

@@ -8,11 +8,15 @@ from parlor.core.identity.api_keys import ApiKeyViews, KeyRing, KeyUses, KnownKe
 from parlor.core.shared.caching import Cache
 from parlor.core.shared.feed import Feed
 from parlor.wiring.assembly import Assembly
+from parlor.wiring.metrics import show_cache
 
 
 def wire_api_keys(parts: Assembly, database: Database, ttl_s: float) -> CopiedKeyRing:
     """Put the caches in front of the keys; answers the one that hears of every write."""
-    keys = CopiedKeyRing(CachedKeyRing(SqlKeyRing(database), parts.get(Cache), ttl_s=ttl_s), parts.get(Feed))
+    cached = CachedKeyRing(SqlKeyRing(database), parts.get(Cache), ttl_s=ttl_s)
+    keys = CopiedKeyRing(cached, parts.get(Feed))
+    show_cache(parts.meters, "api_keys", cached.looks)
+    show_cache(parts.meters, "api_key_copies", keys.looks)
     uses = SqlKeyUses(database)
     parts.opens(nothing, uses.close)
     parts.add(KeyRing, keys)

@@ -8,6 +8,7 @@ import punq
 from parlor.adapters.health import Step, asked
 from parlor.adapters.observed import observed
 from parlor.core.shared.health import Part
+from parlor.core.shared.meters import Meters
 from parlor.core.shared.spans import Tracer
 
 P = ParamSpec("P")
@@ -25,6 +26,8 @@ class Assembly:
         self._ports = punq.Container()
         self._steps: list[tuple[Step, Step]] = []
         self._checks: dict[str, tuple[bool, Step]] = {}
+        self.meters = Meters()
+        self.add(Meters, self.meters)
 
     def add(self, port: Any, adapter: object) -> None:
         """Put an adapter behind a port."""
@@ -38,6 +41,10 @@ class Assembly:
         """Ask a part how it is by this, in place of what was said before; one that is needed makes us unready."""
         self._checks[part] = (needed, check)
 
+    def check_of(self, part: str) -> Step:
+        """Answer what a part is asked by."""
+        return self._checks[part][1]
+
     def get(self, port: type[T]) -> T:
         """Answer the adapter behind a port; raises punq.MissingDependencyError."""
         found: T = self._ports.resolve(port)
@@ -49,8 +56,8 @@ class Assembly:
         return made
 
     def command(self, use_case: Callable[..., Callable[P, Awaitable[R]]]) -> Callable[P, Awaitable[R]]:
-        """Make a use case: logged once a call, and run again when the database prefers another."""
-        return observed(use_case.__name__, self.build(use_case), self.tracer)
+        """Make a use case: logged and counted once a call, and run again when the database prefers another."""
+        return observed(use_case.__name__, self.build(use_case), meters=self.meters, tracer=self.tracer)
 
     async def start(self) -> None:
         """Open what must be open; a server that is away is waited for in the background."""

@@ -16,6 +16,7 @@ from parlor.core.tasks.letters import KeepDeadLetter
 from parlor.core.tasks.model import Priority
 from parlor.core.tasks.ports import LetterSource
 from parlor.wiring.assembly import Assembly
+from parlor.wiring.metrics import show_depths
 from parlor.wiring.modes import Mode, Role
 from parlor.wiring.traces import traced_bus
 
@@ -38,6 +39,7 @@ def _wire_memory(parts: Assembly, settings: Settings) -> None:
     parts.add(MessageBus, traced_bus(parts, settings, Mode.EMBEDDED, bus))
     parts.add(Inbox, bus)
     parts.checks("rabbitmq", nothing, needed=False)
+    show_depths(parts.meters, bus.depths)
 
 
 def _wire_rabbitmq(parts: Assembly, settings: Settings, url: str, role: Role) -> None:
@@ -48,6 +50,7 @@ def _wire_rabbitmq(parts: Assembly, settings: Settings, url: str, role: Role) ->
     for part in (link, outlet, bus):
         parts.opens(part.start, part.close)
     parts.checks("rabbitmq", bus.check, needed=True)
+    show_depths(parts.meters, bus.depths)
     if role is Role.WORKER:
         _wire_consumer(parts, settings, Link(url, settings.namespace, name="parlor consumer"), outlet)
 

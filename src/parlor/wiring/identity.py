@@ -44,6 +44,7 @@ from parlor.core.shared.export import ExportSection
 from parlor.core.shared.feed import Feed
 from parlor.wiring.api_keys import wire_api_keys
 from parlor.wiring.assembly import Assembly
+from parlor.wiring.metrics import show_cache
 from parlor.wiring.modes import Mode
 
 AUDIENCE = "parlor"
@@ -58,6 +59,8 @@ def wire_users(parts: Assembly, database: Database, mode: Mode) -> UserChanges:
     book = CachedRoleBook(SqlRoleBook(database))
     directory = CachedUsers(SqlDirectory(database), cache, book, ttl_s=ttl_s)
     principals = CachedPrincipals(directory, feed, book)
+    show_cache(parts.meters, "users", directory.looks)
+    show_cache(parts.meters, "principals", principals.looks)
     parts.add(Directory, directory)
     parts.add(Principals, principals)
     parts.add(UserHints, FeedUserHints(feed))
@@ -73,7 +76,7 @@ def wire_users(parts: Assembly, database: Database, mode: Mode) -> UserChanges:
 
 def wire_identity(parts: Assembly, settings: Settings) -> None:
     """Passwords in a pool of their own, tokens under the server's secrets."""
-    hasher = BcryptHasher(cost=settings.bcrypt_cost)
+    hasher = BcryptHasher(cost=settings.bcrypt_cost, meters=parts.meters)
     parts.opens(nothing, step(hasher.close))
     parts.add(PasswordHasher, hasher)
     parts.add(PasswordPolicy, PasswordPolicy(ShippedCommonPasswords()))
@@ -90,7 +93,9 @@ def wire_identity(parts: Assembly, settings: Settings) -> None:
         with_roles=claims.roles,
     )
     parts.add(PublicKeys, PublicKeys([key.public for key in private if key.public is not None]))
-    parts.add(AccessTokens, RememberedTokens(tokens, clock=system_clock))
+    remembered = RememberedTokens(tokens, clock=system_clock)
+    show_cache(parts.meters, "tokens", remembered.looks)
+    parts.add(AccessTokens, remembered)
     parts.add(RefreshTokens, DerivedRefreshTokens(settings.secrets))
     parts.add(GraceWindow, GraceWindow(timedelta(seconds=settings.refresh_grace_s)))
 

@@ -11,13 +11,14 @@ from parlor.adapters.redis.throttle import RedisThrottle
 from parlor.adapters.sql.capacity import StartingLook
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.schema import Schema
-from parlor.adapters.throttling import SharedThrottle
+from parlor.adapters.throttling import CountedThrottle, SharedThrottle
 from parlor.adapters.tracing.statements import TracedStatements
 from parlor.config import BadSettings, Settings
 from parlor.core.identity.throttling import Throttle
 from parlor.core.shared.caching import Cache
 from parlor.core.shared.feed import Feed
 from parlor.wiring.assembly import Assembly
+from parlor.wiring.metrics import show_feed
 from parlor.wiring.modes import Mode, Role
 
 
@@ -32,6 +33,7 @@ def wire_database(parts: Assembly, settings: Settings, role: Role) -> Database:
         name=f"parlor {role}",
         pgbouncer=settings.pgbouncer,
         watch=watch,
+        meters=parts.meters,
     )
     if settings.migrate_on_start:
         parts.opens(Schema(settings.migrated).upgrade, nothing)
@@ -57,8 +59,9 @@ def wire_cache_and_feed(parts: Assembly, settings: Settings, mode: Mode) -> None
 def _wire_memory(parts: Assembly, settings: Settings) -> None:
     parts.add(Cache, MemoryCache())
     parts.add(Feed, MemoryFeed())
-    parts.add(Throttle, MemoryThrottle(scale=settings.throttle_scale))
+    parts.add(Throttle, CountedThrottle(MemoryThrottle(scale=settings.throttle_scale), parts.meters))
     parts.checks("redis", nothing, needed=False)
+    show_feed(parts.meters, lambda: True)
 
 
 def _wire_redis(parts: Assembly, settings: Settings) -> None:
@@ -70,8 +73,10 @@ def _wire_redis(parts: Assembly, settings: Settings) -> None:
     parts.add(Cache, cache)
     parts.add(Feed, feed)
     shared = RedisThrottle(link, namespace=settings.namespace, scale=settings.throttle_scale)
-    parts.add(Throttle, SharedThrottle(shared, MemoryThrottle(scale=settings.throttle_scale)))
+    both = SharedThrottle(shared, MemoryThrottle(scale=settings.throttle_scale))
+    parts.add(Throttle, CountedThrottle(both, parts.meters))
     parts.opens(nothing, link.close)
     parts.opens(nothing, cache.close)
     parts.opens(feed.start, feed.close)
     parts.checks("redis", link.ping, needed=False)
+    show_feed(parts.meters, lambda: feed.hears)

@@ -11,6 +11,7 @@ from parlor.adapters.caching.role_book import CachedRoleBook
 from parlor.adapters.memory.feed import MemoryFeed
 from parlor.core.identity.hints import CHANNEL
 from parlor.core.identity.ports import Snapshot
+from parlor.core.shared.caching import Looks
 from parlor.core.shared.ids import UserId, uuid7
 from tests.unit.caching.directory import ADA, Pages, Stopwatch, Table
 from tests.waiting import eventually
@@ -82,6 +83,7 @@ async def test_a_principal_is_read_once_a_second(over: Maker, stopwatch: Stopwat
     stopwatch.now = 1.0
     assert await principals.find(ADA.id) == ADA
     assert table.reads == 2
+    assert principals.looks == Looks(hit=2, missed=2)
 
 
 async def test_the_second_begins_before_the_reading(over: Maker, stopwatch: Stopwatch) -> None:

@@ -18,6 +18,7 @@ from parlor.core.shared.bus import (
     SendTasks,
 )
 from parlor.core.shared.errors import DatabaseAway
+from parlor.core.shared.meters import ONE, Meters
 from parlor.core.tasks.model import Priority
 from parlor.entrypoints.consume_worker import relay as module
 from parlor.entrypoints.consume_worker.relay import BATCH, Relay
@@ -108,10 +109,11 @@ class Office:
     outboxes: FakeOutboxes = field(default_factory=FakeOutboxes)
     bus: FakeBus = field(default_factory=FakeBus)
     feed: FakeFeed = field(default_factory=FakeFeed)
+    meters: Meters = field(default_factory=Meters)
     relay: Relay = field(init=False)
 
     def __post_init__(self) -> None:
-        self.relay = Relay(bus=self.bus, outboxes=self.outboxes, feed=self.feed)
+        self.relay = Relay(bus=self.bus, outboxes=self.outboxes, feed=self.feed, meters=self.meters)
 
 
 @pytest.fixture
@@ -262,3 +264,31 @@ async def test_a_hint_wakes_the_relay_for_replays(office: Office, monkeypatch: p
     office.outboxes.replays["default"] = 1
     office.feed.say(REPLAYS_DUE)
     await eventually(lambda: not office.outboxes.replays["default"])
+
+
+async def test_what_is_published_is_counted_by_what_the_broker_made_of_it(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answers(due: Sequence[DueTask]) -> Sequence[Receipt]:
+        return [Receipt.TAKEN, Receipt.TAKEN, Receipt.REFUSED, *[Receipt.WAITS] * (len(due) - 3)]
+
+    monkeypatch.setattr(FakeBus, "send_tasks", lambda _, due: answers(due))
+    meters = Meters()
+    relay = Relay(bus=office.bus, outboxes=office.outboxes, feed=office.feed, meters=meters)
+    office.outboxes.tasks["high"] = 5
+    relay.start()
+    await eventually(lambda: not office.outboxes.tasks["high"])
+    await relay.stop()
+    published = meters.tally("parlor_relay_messages_total", "", "outbox", "receipt").readings()
+    shown = {receipt: published["tasks", receipt] for receipt in ("taken", "refused", "waits")}
+    assert shown == {"taken": 2, "refused": 1, "waits": 2}
+    assert sum(meters.timing("parlor_relay_confirm_seconds", "", "outbox").of("tasks").counts) == 1
+
+
+async def test_rounds_are_counted_while_there_are_any(office: Office) -> None:
+    def rounds() -> float:
+        return office.meters.tally("parlor_relay_rounds_total", "").readings()[ONE]
+
+    assert rounds() == 0
+    office.relay.start()
+    await eventually(rounds)

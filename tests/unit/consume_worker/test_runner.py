@@ -14,6 +14,7 @@ from parlor.core.shared.bus import Delivery
 from parlor.core.shared.errors import Contended, DatabaseAway
 from parlor.core.shared.handling import Context, Fail
 from parlor.core.shared.ids import TaskId, UserId, uuid7
+from parlor.core.shared.meters import ONE, Labels, Meters, Timing
 from parlor.core.shared.tracing import current_trace
 from parlor.core.tasks.cancelling import CANCELLED_CHANNEL, cancelled_message
 from parlor.core.tasks.foreign import AdmitForeign, Producers
@@ -47,6 +48,7 @@ class Worker:
     runner: Runner = field(init=False)
     slots: int = 10
     limited: tuple[str, ...] = ()
+    meters: Meters = field(default_factory=Meters)
 
     def __post_init__(self) -> None:
         self.inbox, self.runs = FakeInbox(self.log), FakeRuns(self.log)
@@ -60,6 +62,7 @@ class Worker:
             slots=self.slots,
             lease_s=LEASE_S,
             limited=self.limited,
+            meters=self.meters,
         )
 
     def deliver(self, **fields: object) -> TaskId:
@@ -68,6 +71,12 @@ class Worker:
         self.runs.queue(attempt)
         self.inbox.put(a_due_delivery(attempt.task_id))
         return attempt.task_id
+
+    def counted(self, name: str) -> dict[Labels, float]:
+        """Answer what a meter shows, without what never happened."""
+        (meter,) = (one for one in self.meters.all() if one.name == name)
+        assert not isinstance(meter, Timing)
+        return {labels: value for labels, value in meter.readings().items() if value}
 
     def settled(self, *task_ids: UUID) -> Callable[[], bool]:
         return lambda: {str(one) for one in task_ids} <= {d.message_id for d in self.inbox.acknowledged}
@@ -526,3 +535,46 @@ async def test_a_task_claimed_again_ends_the_older_run_and_settles_both(make: Ma
     gate.go.set()
     await eventually(lambda: len(worker.inbox.acknowledged) == 2)
     assert worker.runs.ended[task_id].fence == 2
+
+
+async def test_attempts_are_counted_by_kind_and_outcome(make: Make) -> None:
+    async def fail(_payload: Note, _context: Context) -> Echo:
+        raise Fail("no", "No.")
+
+    for act, outcome in ((echo, "succeeded"), (fail, "failed")):
+        worker = make(act)
+        task_id = worker.deliver()
+        await eventually(worker.settled(task_id))
+        assert worker.counted("parlor_task_attempts_total") == {("note", outcome): 1}
+        assert worker.counted("parlor_task_deliveries_total") == {("default",): 1}
+
+
+async def test_a_lost_run_is_counted_as_stopped(make: Make) -> None:
+    gate = Gate()
+    worker = make(gate)
+    task_id = worker.deliver()
+    await gate.entered.wait()
+    assert worker.counted("parlor_task_runs") == {ONE: 1}
+    worker.runs.lose(task_id)
+    await eventually(lambda: worker.counted("parlor_task_attempts_total"))
+    assert worker.counted("parlor_task_attempts_total") == {("note", "stopped"): 1}
+    assert worker.counted("parlor_task_runs_let_go_total") == {("not_renewed",): 1}
+    assert worker.counted("parlor_task_runs") == {}
+
+
+async def test_an_end_that_came_too_late_is_counted(make: Make) -> None:
+    gate = Gate()
+    worker = make(gate)
+    task_id = worker.deliver()
+    await gate.entered.wait()
+    worker.runs.lose(task_id)
+    gate.go.set()
+    await eventually(lambda: worker.counted("parlor_task_ends_refused_total"))
+    assert worker.counted("parlor_task_attempts_total") == {("note", "succeeded"): 1}
+
+
+async def test_a_message_that_cannot_be_taken_is_counted_by_its_reason(make: Make) -> None:
+    worker = make()
+    worker.inbox.put(a_delivery(body=b"{"))
+    await eventually(lambda: worker.counted("parlor_task_deliveries_refused_total"))
+    assert worker.counted("parlor_task_deliveries_refused_total") == {("not_json",): 1}

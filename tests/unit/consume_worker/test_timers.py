@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from parlor.core.shared.bus import MessageBus
 from parlor.core.shared.errors import Contended, DatabaseAway
 from parlor.core.shared.ids import ScheduleId, uuid7
+from parlor.core.shared.meters import Meters
 from parlor.core.tasks.ports import Reaped, Upkeep
 from parlor.core.tasks.schedules_firing import Fired, FireSchedules
 from parlor.entrypoints.consume_worker import timers as module
@@ -91,6 +92,38 @@ async def timers(fire: Fire, idle: Idle) -> AsyncIterator[Timers]:
     )
     yield timers
     await timers.stop()
+
+
+async def test_what_is_deleted_and_reaped_is_counted(fire: Fire) -> None:
+    @dataclass
+    class Busy(Idle):
+        left: int = 1300
+
+        async def reap(self, _idle_queues: frozenset[str]) -> Reaped:
+            return Reaped(3, 2, 1)
+
+        async def forget_logins(self, _keep: timedelta) -> int:
+            batch = min(self.left, 1000)
+            self.left -= batch
+            return batch
+
+    meters, busy, day = Meters(), Busy(), timedelta(days=1)
+    timers = Timers(
+        upkeep=cast("Upkeep", busy),
+        bus=cast("MessageBus", busy),
+        fire=cast("FireSchedules", fire),
+        keep=day,
+        keep_letters=day,
+        keep_sessions=day,
+        keep_logins=day,
+        meters=meters,
+    )
+    deleted = meters.tally("parlor_housekeeping_deleted_total", "", "what")
+    timers.start()
+    await eventually(lambda: deleted.readings()["logins",] == 1300)
+    await timers.stop()
+    reaped = meters.tally("parlor_tasks_reaped_total", "", "what").readings()
+    assert reaped == {("put_back",): 3, ("given_up",): 2, ("republished",): 1}
 
 
 async def test_a_full_batch_is_followed_by_another_at_once(

@@ -20,6 +20,7 @@ PUBLIC = {
     "key_set",
     "healthz",
     "readyz",
+    "metrics",
 }
 
 

@@ -3,8 +3,10 @@
 import pytest
 
 from parlor.adapters.memory.throttle import MemoryThrottle
+from parlor.adapters.throttling import CountedThrottle
 from parlor.core.identity.throttling import Rule
 from parlor.core.shared.errors import TooMany
+from parlor.core.shared.meters import Meters
 
 ONCE, OTHER = Rule("once", 1), Rule("other", 1)
 
@@ -22,3 +24,16 @@ async def test_it_keeps_so_many_buckets_a_rule() -> None:
     await throttle.take(ONCE, "a")
     with pytest.raises(TooMany):
         await throttle.take(ONCE, "c")
+
+
+async def test_what_is_refused_is_counted_by_its_limit() -> None:
+    meters = Meters()
+    throttle = CountedThrottle(MemoryThrottle(monotonic=lambda: 0.0), meters)
+    await throttle.take(ONCE, "a")
+    with pytest.raises(TooMany):
+        await throttle.take(ONCE, "a")
+    await throttle.give_back(ONCE, "a")
+    await throttle.take(ONCE, "a")
+    refused = meters.tally("parlor_tries_throttled_total", "", "limit").readings()
+    assert {limit for limit, times in refused.items() if times} == {("once",)}
+    assert refused["login-account",] == 0

@@ -13,6 +13,7 @@ import pytest
 from parlor.adapters.security.common_passwords import ShippedCommonPasswords
 from parlor.adapters.security.passwords import BcryptHasher
 from parlor.core.shared.errors import Busy
+from parlor.core.shared.meters import ONE, Meters
 from tests.waiting import eventually
 
 CHEAPEST = 4
@@ -175,6 +176,22 @@ async def test_beyond_its_bound_the_queue_is_busy(hasher: BcryptHasher, gate: Ga
     await asyncio.gather(*waiting)
     assert hasher.depth == 0
     await hasher.hash("room again")
+
+
+async def test_hashes_are_counted_and_so_are_those_that_there_is_no_place_for(gate: Gate) -> None:
+    meters = Meters()
+    hasher = BcryptHasher(cost=CHEAPEST, threads=2, meters=meters)
+    hasher._hash_s = 0.5
+    waiting = await full(hasher)
+    with pytest.raises(Busy):
+        await hasher.hash("one too many")
+    assert meters.level("parlor_password_hashes", "").readings() == {ONE: 8}
+    assert meters.level("parlor_password_hashes_most", "").readings() == {ONE: 8}
+    gate.opened.set()
+    await asyncio.gather(*waiting)
+    assert meters.tally("parlor_password_hashes_refused_total", "").readings() == {ONE: 1}
+    assert sum(meters.timing("parlor_password_hash_seconds", "").of().counts) == 8
+    hasher.close()
 
 
 async def test_only_as_many_as_there_are_threads_are_hashed_at_once(hasher: BcryptHasher, gate: Gate) -> None:

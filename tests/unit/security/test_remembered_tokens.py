@@ -6,6 +6,7 @@ from parlor.adapters.security.signing import SigningKey
 from parlor.adapters.security.tokens import JwtAccessTokens, RememberedTokens
 from parlor.core.identity.model import InvalidToken
 from parlor.core.identity.ports import Claims
+from parlor.core.shared.caching import Looks
 from tests.unit.security.forging import AUDIENCE, ISSUER, SECRET, Watch, issued
 
 
@@ -33,6 +34,7 @@ def test_a_known_token_is_verified_once(watch: Watch) -> None:
     for _ in range(5):
         tokens.verify(token)
     assert counting.verified == 1
+    assert tokens.looks == Looks(hit=4, missed=1)
 
 
 def test_refused_tokens_take_no_room(watch: Watch) -> None:

@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 
 from parlor.adapters.observed import observed
 from parlor.core.shared.errors import Busy, Contended, NotFound
+from parlor.core.shared.meters import Meters
 from tests.builders import an_actor
 
 
@@ -34,6 +35,21 @@ async def test_what_loses_twice_runs_a_third_time() -> None:
     use_case = Losing(2)
     assert await observed("Say", use_case)() == "HELLO"
     assert len(use_case.calls) == 3
+
+
+async def test_calls_are_counted_by_their_outcome_and_reruns_beside_them() -> None:
+    async def fail() -> None:
+        raise NotFound
+
+    meters = Meters()
+    await observed("Say", Losing(2), meters)()
+    with pytest.raises(NotFound):
+        await observed("Find", fail, meters)()
+    outcomes = meters.tally("parlor_use_cases_total", "", "use_case", "outcome").readings()
+    assert outcomes == {("Say", "ok"): 1, ("Find", "not_found"): 1}
+    reruns = meters.tally("parlor_use_case_reruns_total", "", "use_case").readings()
+    assert reruns == {("Say",): 2, ("Find",): 0}
+    assert sum(meters.timing("parlor_use_case_duration_seconds", "", "use_case").of("Say").counts) == 1
 
 
 async def test_what_loses_three_times_is_busy() -> None:

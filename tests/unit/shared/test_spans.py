@@ -102,7 +102,7 @@ async def test_a_use_case_is_a_span_that_says_who_and_how_it_ended(
 
     expected = nullcontext() if raised is None else pytest.raises(type(raised))
     with within_trace(TRACE), expected:
-        await observed("Act", act, recorder.tracer)(actor)
+        await observed("Act", act, tracer=recorder.tracer)(actor)
     span = recorder.one("Act")
     assert seen == [traceparent(span)]
     told = dict(span.attributes or {})

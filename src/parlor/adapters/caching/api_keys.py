@@ -11,7 +11,7 @@ import orjson
 from parlor.adapters.caching.copies import CAPACITY, Copies
 from parlor.core.identity.api_keys import KeyRing, KnownKey
 from parlor.core.identity.hints import KEY_CHANNEL, naming_keys, prefixes_in
-from parlor.core.shared.caching import Cache
+from parlor.core.shared.caching import Cache, Looks
 from parlor.core.shared.feed import Feed
 from parlor.core.shared.ids import ApiKeyId, UserId
 
@@ -25,6 +25,7 @@ class CachedKeyRing:
         self._keys = keys
         self._cache = cache
         self._ttl_s = ttl_s
+        self.looks = Looks()
 
     async def find(self, prefix: str) -> KnownKey | None:
         """Find by prefix."""
@@ -32,7 +33,9 @@ class CachedKeyRing:
         cached = await self._cache.look(name)
         known = from_json(cached.value) if cached.value is not None else None
         if known is not None:
+            self.looks.hit += 1
             return known
+        self.looks.missed += 1
         found = await self._keys.find(prefix)
         if found is not None and cached.generation is not None:
             await self._cache.store(name, to_json(found), generation=cached.generation, ttl_s=self._ttl_s)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
+from parlor.core.shared.caching import Looks
 from parlor.core.shared.feed import Feed
 
 KEPT_FOR_S = 1.0
@@ -52,16 +53,20 @@ class Copies(Generic[KeyT, ValueT]):
         self._monotonic = monotonic
         self._kept: dict[KeyT, Kept[ValueT | None]] = {}
         self._loading: dict[KeyT, asyncio.Task[ValueT | None]] = {}
+        self.looks = Looks()
         feed.listen(channel, self._heard)
 
     async def copy_of(self, key: KeyT) -> ValueT | None:
         """Answer the copy, or read; who asks for the same one meanwhile waits for the same reading."""
         if not self._feed.live(self._channel):
             self._forget_all()
+            self.looks.missed += 1
             return await self._read(key)
         kept = self._kept.get(key)
         if kept is not None and self._counts(kept):
+            self.looks.hit += 1
             return kept.value
+        self.looks.missed += 1
         # Shielded: one who goes away must not end the reading for the others.
         return await asyncio.shield(self._loading.get(key) or self._load(key))
 

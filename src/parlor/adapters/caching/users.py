@@ -13,7 +13,7 @@ from parlor.adapters.caching.principals import CachedPrincipals
 from parlor.core.identity.model import UserStatus
 from parlor.core.identity.ports import Directory, Snapshot
 from parlor.core.identity.roles import RoleBook, permitted
-from parlor.core.shared.caching import Cache
+from parlor.core.shared.caching import Cache, Looks
 from parlor.core.shared.ids import ApiKeyId, SessionId, UserId
 
 TTL_S = 60.0
@@ -32,6 +32,7 @@ class CachedUsers:
         self._cache = cache
         self._book = book
         self._ttl_s = ttl_s
+        self.looks = Looks()
 
     async def by_id(self, user_id: UserId) -> Snapshot | None:
         """Find by id."""
@@ -45,7 +46,9 @@ class CachedUsers:
         cached = await self._cache.look(key)
         known = from_json(cached.value, await self._book.read()) if cached.value is not None else None
         if known is not None:
+            self.looks.hit += 1
             return known
+        self.looks.missed += 1
         found = await load()
         if found is not None and cached.generation is not None:
             await self._cache.store(key, to_json(found), generation=cached.generation, ttl_s=self._ttl_s)

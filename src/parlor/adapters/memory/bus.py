@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import structlog
 
@@ -67,6 +67,10 @@ class MemoryBus:
             self._queues[replay.queue].append(_delivery(replay))
             self._arrived.set()
         return Receipt.WAITS
+
+    async def depths(self) -> Mapping[str, int]:
+        """Count what waits in each queue."""
+        return {queue: len(waiting) for queue, waiting in self._queues.items()}
 
     async def idle_queues(self) -> frozenset[str]:
         """Answer the empty ones."""

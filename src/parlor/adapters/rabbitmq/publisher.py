@@ -1,6 +1,6 @@
 """The message bus over RabbitMQ: due tasks and facts leave through here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import orjson
 import structlog
@@ -49,6 +49,14 @@ class RabbitBus:
     async def room(self, queue: str) -> int:
         ready = await self._depths.ready(queue)
         return 0 if ready is None else max(0, ROOM - ready)
+
+    async def depths(self) -> Mapping[str, int]:
+        """Count the messages of each queue that no consumer has taken; raises ConnectionError where nobody says."""
+        known = {queue: await self._depths.ready(queue) for queue in QUEUES}
+        found = {queue: ready for queue, ready in known.items() if ready is not None}
+        if len(found) < len(known):
+            raise ConnectionError("the broker does not say how deep its queues are")
+        return found
 
     async def idle_queues(self) -> frozenset[str]:
         return frozenset([queue for queue in QUEUES if await self._depths.ready(queue) == 0])

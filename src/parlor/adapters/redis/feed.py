@@ -57,6 +57,11 @@ class RedisFeed:
         """Whether Redis has said that we are subscribed, on a connection that still speaks."""
         return channel in self._live
 
+    @property
+    def hears(self) -> bool:
+        """Whether anything that is listened to is live."""
+        return bool(self._live)
+
     async def publish(self, channel: str, message: bytes) -> None:
         """Send through Redis, which sends it back to this process too."""
         with suppress(RedisAway):

@@ -17,6 +17,7 @@ from typing import TypeVar
 import bcrypt
 
 from parlor.core.shared.errors import Busy
+from parlor.core.shared.meters import ONE, Meters
 
 # What is stored: the scheme, then bcrypt's own text. v1 is bcrypt over base64 of SHA-384 over UTF-8 of NFC:
 # 64 letters, so that neither bcrypt's 72 bytes nor a NUL cuts a password short.
@@ -43,7 +44,7 @@ class BcryptHasher:
     `cost` is 4 to 16. A caller that is cancelled while it waits gives its place free.
     """
 
-    def __init__(self, *, cost: int = 12, threads: int | None = None) -> None:
+    def __init__(self, *, cost: int = 12, threads: int | None = None, meters: Meters | None = None) -> None:
         if cost not in COSTS:
             raise ValueError(f"a bcrypt cost is {COSTS[0]} to {COSTS[-1]}, not {cost}")
         self._cost = cost
@@ -53,6 +54,7 @@ class BcryptHasher:
         self._measured = False
         self._depth = 0
         self._counting = threading.Lock()
+        self._meter = HashMeter(meters or Meters(), self)
         # Nobody's hash: bcrypt works as long on it as on any of this cost, and no password gives it.
         self._nobodys = bcrypt.gensalt(cost) + b"." * 31
 
@@ -99,6 +101,7 @@ class BcryptHasher:
     def _take_place(self) -> None:
         with self._counting:
             if self._depth >= self.most:
+                self._meter.refused.n += 1
                 raise Busy(retry_after=max(1, math.ceil(self._depth * self._hash_s / self._threads)))
             self._depth += 1
 
@@ -117,6 +120,25 @@ class BcryptHasher:
             known = self._hash_s if self._measured else took_s
             self._hash_s = known + NEWS * (took_s - known)
             self._measured = True
+            self._meter.making.see(took_s)
+
+
+class HashMeter:
+    """What is counted about the hashes."""
+
+    def __init__(self, meters: Meters, hasher: BcryptHasher) -> None:
+        self.making = meters.timing(
+            "parlor_password_hash_seconds", "How long a hash takes once it is begun."
+        ).of()
+        self.refused = meters.tally(
+            "parlor_password_hashes_refused_total", "Hashes that there was no place for: a 503."
+        ).of()
+        meters.level("parlor_password_hashes", "How many hashes wait or are being made.").reads(
+            lambda: {ONE: hasher.depth}
+        )
+        meters.level("parlor_password_hashes_most", "How many hashes may wait or be made.").reads(
+            lambda: {ONE: hasher.most}
+        )
 
 
 def _prehash(password: str) -> bytes:

@@ -15,6 +15,7 @@ import orjson
 from parlor.adapters.security.signing import SigningKey
 from parlor.core.identity.model import InvalidToken
 from parlor.core.identity.ports import AccessTokens, Claims, FreshToken
+from parlor.core.shared.caching import Looks
 from parlor.core.shared.clock import Clock
 from parlor.core.shared.ids import SessionId, UserId
 
@@ -124,6 +125,7 @@ class RememberedTokens:
         self._clock = clock
         self._capacity = capacity
         self._known: dict[str, Claims] = {}
+        self.looks = Looks()
 
     def issue(
         self,
@@ -141,7 +143,9 @@ class RememberedTokens:
         """Recall, or verify. Raises InvalidToken; a refused token is not remembered."""
         known = self._known.get(token)
         if known is None:
+            self.looks.missed += 1
             return self._remember(token)
+        self.looks.hit += 1
         if known.expires_at <= self._clock().timestamp():
             del self._known[token]
             raise InvalidToken

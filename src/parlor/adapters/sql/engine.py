@@ -10,8 +10,9 @@ from asyncpg.connection import LoggedQuery
 
 from parlor.adapters.sql.driver import PooledConnection, RawConnection
 from parlor.adapters.sql.errors import translating
-from parlor.adapters.sql.lending import Lender
+from parlor.adapters.sql.lending import Lender, LendingMeter
 from parlor.adapters.sql.pgbouncer import PASSED_ON, check_limits
+from parlor.core.shared.meters import ONE, Meters
 
 Watch = Callable[[LoggedQuery], None]
 
@@ -33,7 +34,14 @@ class Database:
     """
 
     def __init__(
-        self, url: str, *, size: int, name: str, pgbouncer: bool = False, watch: Watch | None = None
+        self,
+        url: str,
+        *,
+        size: int,
+        name: str,
+        pgbouncer: bool = False,
+        watch: Watch | None = None,
+        meters: Meters | None = None,
     ) -> None:
         self._url = url
         self._watch = watch
@@ -41,6 +49,9 @@ class Database:
         self._name = name
         self._pgbouncer = pgbouncer
         self._lender: Lender | None = None
+        self._meter = LendingMeter(meters or Meters())
+        self._meter.connections.reads(lambda: self._lender.connections if self._lender is not None else {})
+        self._meter.waiting.reads(lambda: {ONE: self._lender.waiting} if self._lender is not None else {})
 
     async def open(self) -> None:
         """Make the pool; no server needs to answer yet."""
@@ -57,7 +68,7 @@ class Database:
             init=self._prepare,
             reset=_keep_settings,
         )
-        self._lender = Lender(pool, size=self._size, patience_s=ACQUIRE_S)
+        self._lender = Lender(pool, size=self._size, patience_s=ACQUIRE_S, meter=self._meter)
 
     async def _prepare(self, connection: RawConnection) -> None:
         await _set_codecs(connection)

@@ -1,6 +1,7 @@
 """Connections of a pool, lent from hand to hand."""
 
 import asyncio
+import time
 from collections import deque
 from contextlib import suppress
 
@@ -9,12 +10,33 @@ import structlog
 
 from parlor.adapters.sql.driver import ConnectionPool, PooledConnection
 from parlor.adapters.sql.errors import AWAY, PoolExhausted
+from parlor.core.shared.meters import Meters, Readings
 
 log = structlog.get_logger()
 
 WARM_S = 10.0  # how long connections go from hand to hand before the pool sees them again
 
 Turn = asyncio.Future[PooledConnection | None]
+
+
+class LendingMeter:
+    """What is counted about connections and those who wait for one."""
+
+    def __init__(self, meters: Meters) -> None:
+        self.acquiring = meters.timing(
+            "parlor_database_pool_acquire_seconds", "How long somebody waited for a connection of the pool."
+        ).of()
+        self.timeouts = meters.tally(
+            "parlor_database_pool_timeouts_total", "How often no connection was free within 2 s: a 503."
+        ).of()
+        self.connections = meters.level(
+            "parlor_database_pool_connections",
+            "The pool's connections: idle, in use, and how many it may have.",
+            "state",
+        )
+        self.waiting = meters.level(
+            "parlor_database_pool_waiting", "How many wait for a connection of the pool."
+        )
 
 
 class Lender:
@@ -25,8 +47,11 @@ class Lender:
     the pool, which retires what is idle or old.
     """
 
-    def __init__(self, pool: ConnectionPool, *, size: int, patience_s: float) -> None:
+    def __init__(
+        self, pool: ConnectionPool, *, size: int, patience_s: float, meter: LendingMeter | None = None
+    ) -> None:
         self._pool = pool
+        self._meter = meter or LendingMeter(Meters())
         self._size = size
         self._patience_s = patience_s
         self._lent = 0
@@ -46,18 +71,29 @@ class Lender:
         """How many wait for one."""
         return len(self._turns)
 
+    @property
+    def connections(self) -> Readings:
+        """How many there are, by what is done with them."""
+        idle = max(0, self._pool.get_size() - self.in_use)
+        return {("idle",): idle, ("in_use",): self.in_use, ("most",): self._size}
+
     async def acquire(self) -> PooledConnection:
         """Lend one until `pass_on` or `release`; raises PoolExhausted after `patience_s`."""
         while self._warm:
             connection = self._warm.pop()
             if _usable(connection):
+                self._meter.acquiring.at_once()
                 return connection
             await self.release(connection)
+        began = time.perf_counter()
         try:
             async with asyncio.timeout(self._patience_s):
                 return await self._next()
         except TimeoutError as error:
+            self._meter.timeouts.n += 1
             raise PoolExhausted from error
+        finally:
+            self._meter.acquiring.see(time.perf_counter() - began)
 
     def pass_on(self, connection: PooledConnection) -> None:
         """Take back a connection of which all is well, for whoever comes next."""

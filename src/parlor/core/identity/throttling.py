@@ -45,6 +45,17 @@ RESET_BY_ACCOUNT = Rule("reset-account", 5, HOUR_S)
 REFRESH_BY_SESSION = Rule("refresh-session", 60)
 API_KEY_BY_ADDRESS = Rule("api-key-address", 30, failures_only=True)
 
+RULES = (
+    LOGIN_BY_ADDRESS,
+    LOGIN_BY_ACCOUNT,
+    REFUSED_LOGIN_BY_ADDRESS,
+    REGISTER_BY_ADDRESS,
+    RESET_BY_ADDRESS,
+    RESET_BY_ACCOUNT,
+    REFRESH_BY_SESSION,
+    API_KEY_BY_ADDRESS,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Bucket:

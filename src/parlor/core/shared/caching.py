@@ -13,6 +13,14 @@ class Cached:
     generation: int | None
 
 
+@dataclass(slots=True)
+class Looks:
+    """How often somebody who looked found it, and how often not."""
+
+    hit: int = 0
+    missed: int = 0
+
+
 class Cache(Protocol):
     """Keys that writers mark before their commit and drop after it.
 

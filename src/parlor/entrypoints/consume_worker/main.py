@@ -14,6 +14,7 @@ from parlor.config import Settings
 from parlor.container import Container, make_container
 from parlor.core.shared.bus import Inbox, MessageBus, Outboxes
 from parlor.core.shared.feed import Feed
+from parlor.core.shared.meters import Meters
 from parlor.core.tasks.foreign import AdmitForeign
 from parlor.core.tasks.kinds import Kinds
 from parlor.core.tasks.ports import AnyHandler, LetterSource, Runs, Upkeep
@@ -27,6 +28,7 @@ from parlor.entrypoints.consume_worker.timers import Timers, in_traces
 from parlor.entrypoints.garbage import spare_what_is_made
 from parlor.entrypoints.http.errors import install_error_handlers
 from parlor.entrypoints.http.health import health_routes
+from parlor.entrypoints.http.metrics import metrics_routes
 from parlor.entrypoints.http.middleware import Edge
 from parlor.entrypoints.http.server import bind, make_server, serve_quietly
 from parlor.wiring.modes import Mode, Role
@@ -56,12 +58,18 @@ def make_runner(container: Container) -> Runner:
         lease_s=settings.lease_s,
         limited=container.get(Kinds).limits.keys(),
         attempts=Attempts(container.tracer, f"{settings.namespace}.tasks", container.mode.broker),
+        meters=container.get(Meters),
     )
 
 
 def make_relay(container: Container) -> Relay:
     """Make the publisher's side."""
-    return Relay(bus=container.get(MessageBus), outboxes=container.get(Outboxes), feed=container.get(Feed))
+    return Relay(
+        bus=container.get(MessageBus),
+        outboxes=container.get(Outboxes),
+        feed=container.get(Feed),
+        meters=container.get(Meters),
+    )
 
 
 def make_timers(container: Container) -> Timers:
@@ -78,6 +86,7 @@ def make_timers(container: Container) -> Timers:
         keep_sessions=timedelta(days=settings.session_keep_days),
         keep_logins=timedelta(days=settings.login_keep_days),
         keep_messages=None if kept is None else timedelta(days=kept),
+        meters=container.get(Meters),
     )
 
 
@@ -172,8 +181,9 @@ async def _health_page(container: Container) -> AsyncIterator[None]:
         yield
         return
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    app.router.routes += health_routes(container).routes
-    app.add_middleware(Edge, settings=settings)
+    for make_routes in (health_routes, metrics_routes):
+        app.router.routes += make_routes(container).routes
+    app.add_middleware(Edge, settings=settings, meters=container.get(Meters))
     install_error_handlers(app)
     server = make_server(app, settings)
     listener = bind("0.0.0.0", settings.worker_port)  # noqa: S104 - for probes from outside

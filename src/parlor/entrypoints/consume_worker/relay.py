@@ -1,15 +1,19 @@
 """Outbox to bus: woken by hints, by its own success, or by a poll every 250 ms."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import structlog
 
-from parlor.core.shared.bus import FACTS_DUE, REPLAYS_DUE, TASKS_DUE, MessageBus, Outboxes
+from parlor.core.shared.bus import FACTS_DUE, REPLAYS_DUE, TASKS_DUE, MessageBus, Outboxes, Receipt
 from parlor.core.shared.errors import Contended, ParlorError
 from parlor.core.shared.feed import Feed, set_within
+from parlor.core.shared.meters import Meters
 from parlor.core.tasks.model import Priority
 
 log = structlog.get_logger()
@@ -20,6 +24,44 @@ POLL_S = 0.25
 AWAY_S = 1.0
 ROOM_AGE_S = 0.5
 GATHER_S = 0.02
+
+
+SentT = TypeVar("SentT")
+Send = Callable[[Sequence[SentT]], Awaitable[Sequence[Receipt]]]
+
+
+class RelayMeter:
+    """What is counted about the relay."""
+
+    def __init__(self, meters: Meters) -> None:
+        self._messages = meters.tally(
+            "parlor_relay_messages_total",
+            "Messages that were sent, by what the broker made of them: taken, waits, refused.",
+            "outbox",
+            "receipt",
+        )
+        self._confirming = meters.timing(
+            "parlor_relay_confirm_seconds", "How long the broker took to confirm a batch.", "outbox"
+        )
+        self.rounds = meters.tally(
+            "parlor_relay_rounds_total",
+            "Rounds over an outbox that came to their end; while nothing is due, 4 a second.",
+        ).of()
+
+    def counted(self, outbox: str, send: Send[SentT]) -> Send[SentT]:
+        """Wrap what sends the rows of an outbox."""
+        spread = self._confirming.of(outbox)
+        cells = {receipt: self._messages.of(outbox, receipt.name.lower()) for receipt in Receipt}
+
+        async def counted(batch: Sequence[SentT]) -> Sequence[Receipt]:
+            began = time.perf_counter()
+            receipts = await send(batch)
+            spread.see(time.perf_counter() - began)
+            for receipt, times in Counter(receipts).items():
+                cells[receipt].n += times
+            return receipts
+
+        return counted
 
 
 @dataclass(slots=True)
@@ -33,8 +75,15 @@ class Room:
 class Relay:
     """Publishes the outboxes. Any number of relays may run; each row is sent by one at a time."""
 
-    def __init__(self, *, bus: MessageBus, outboxes: Outboxes, feed: Feed) -> None:
+    def __init__(
+        self, *, bus: MessageBus, outboxes: Outboxes, feed: Feed, meters: Meters | None = None
+    ) -> None:
         self._bus = bus
+        meter = RelayMeter(meters or Meters())
+        self._rounds = meter.rounds
+        self._send_tasks = meter.counted("tasks", bus.send_tasks)
+        self._send_facts = meter.counted("events", bus.send_facts)
+        self._send_replays = meter.counted("replays", bus.send_replays)
         self._outboxes = outboxes
         self._feed = feed
         self._room: dict[str, Room] = {}
@@ -73,6 +122,7 @@ class Relay:
             due.clear()
             try:
                 more = await relay()
+                self._rounds.n += 1
             except (ParlorError, Contended) as error:
                 log.warning("relay_waits", error=type(error).__name__)
                 await asyncio.sleep(AWAY_S)
@@ -101,7 +151,7 @@ class Relay:
             room = await self._ask_room(queue)
         if room.left <= 0:
             return 0
-        sent = await self._outboxes.relay_tasks(queue, min(BATCH, room.left), self._bus.send_tasks)
+        sent = await self._outboxes.relay_tasks(queue, min(BATCH, room.left), self._send_tasks)
         room.left -= sent
         if room.left < BATCH or asyncio.get_running_loop().time() > room.asked_at + ROOM_AGE_S:
             await self._ask_room(queue)
@@ -118,14 +168,14 @@ class Relay:
         for queue in await self._outboxes.busy_replays():
             room = min(REPLAYS, await self._bus.room(queue))
             if room > 0:
-                sent += await self._outboxes.relay_replays(queue, room, self._bus.send_replays)
+                sent += await self._outboxes.relay_replays(queue, room, self._send_replays)
         return sent > 0
 
     async def _relay_facts(self) -> bool:
         """One round over the lanes. Nobody waits for an event, so those of a moment go together."""
         await asyncio.sleep(GATHER_S)
         lanes = await self._outboxes.busy_lanes()
-        return bool(lanes) and await self._outboxes.relay_facts(lanes, BATCH, self._bus.send_facts) > 0
+        return bool(lanes) and await self._outboxes.relay_facts(lanes, BATCH, self._send_facts) > 0
 
 
 def _set(due: asyncio.Event, _: bytes) -> None:

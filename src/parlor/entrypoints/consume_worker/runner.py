@@ -1,6 +1,7 @@
 """Deliveries become runs: claimed in batches, run under their leases, ended in batches, then acknowledged."""
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +13,7 @@ from parlor.core.shared.bus import Delivery, Inbox
 from parlor.core.shared.errors import Contended, Unavailable
 from parlor.core.shared.feed import Feed, set_within
 from parlor.core.shared.ids import TaskId
+from parlor.core.shared.meters import Meters
 from parlor.core.shared.tracing import of_trace
 from parlor.core.tasks.cancelling import CANCELLED_CHANNEL, read_cancelled
 from parlor.core.tasks.foreign import AdmitForeign, ForeignOrder, Refused
@@ -24,6 +26,7 @@ from parlor.entrypoints.consume_worker.context import RunContext
 from parlor.entrypoints.consume_worker.endings import Endings
 from parlor.entrypoints.consume_worker.messages import DueRow, admitted, read
 from parlor.entrypoints.consume_worker.patience import patiently
+from parlor.entrypoints.consume_worker.run_meter import CANCELLED, NOT_RENEWED, RunMeter
 
 log = structlog.get_logger()
 
@@ -60,6 +63,7 @@ class Runner:
         lease_s: float,
         limited: Collection[str] = (),
         attempts: Attempts | None = None,
+        meters: Meters | None = None,
     ) -> None:
         self._inbox = inbox
         self._runs = runs
@@ -71,6 +75,7 @@ class Runner:
         self._limited = frozenset(limited)
         self._attempts = attempts or Attempts()
         self._held: dict[TaskId, Run] = {}
+        self._meter = RunMeter(meters or Meters(), running=lambda: self.running, slots=slots)
         self._endings = Endings(runs, feed, settle=self._settle, give_back=self._unsettle)
         self._freed = asyncio.Event()
         self._room = asyncio.Event()
@@ -183,10 +188,12 @@ class Runner:
         born: list[Task] = []
         spare: list[Delivery] = []
         for delivery in deliveries:
+            self._meter.delivered(delivery)
             try:
                 said = read(delivery)
                 task = None if isinstance(said, DueRow) else await self._admitted(said)
             except Refused as refused:
+                self._meter.refused(refused.reason)
                 await patiently(partial(self._inbox.refuse, delivery, refused.reason, refused.detail))
                 continue
             task_id = said.task_id if isinstance(said, DueRow) else said.id
@@ -233,6 +240,7 @@ class Runner:
                 attempts += await patiently(partial(self._runs.claim, [], [task]))
             except Exception as error:  # noqa: BLE001 - this is the one
                 delivery = known.pop(task.id)
+                self._meter.refused(Reason.INVALID_MESSAGE)
                 await self._inbox.refuse(
                     delivery, Reason.INVALID_MESSAGE, f"It cannot be stored: {type(error).__name__}."
                 )
@@ -252,13 +260,15 @@ class Runner:
             await self._settle({task_id: older.attempt.fence})
 
     async def _run(self, attempt: Attempt, parent: str | None) -> None:
-        with self._attempts.told(attempt, parent) as told:
-            ending = await self._ended(told)
-        if ending is not None:
-            self._endings.add(ending)
+        began, ending = time.perf_counter(), None
+        try:
+            with self._attempts.told(attempt, parent) as told:
+                ending = await self._ended(told)
+        finally:
+            self._meter.ended(attempt.kind, ending, time.perf_counter() - began)
 
-    async def _ended(self, told: Told) -> Ending | None:
-        """Run it; answers the end that is to be stored, None where the handler's own transaction has stored it."""
+    async def _ended(self, told: Told) -> Ending:
+        """Run it, and have its end stored, where the handler's own transaction has not stored it."""
         attempt = told.attempt
         context = RunContext(attempt, self._runs, self._endings.report)
         try:
@@ -268,7 +278,7 @@ class Runner:
                 told.ends(ending)
                 self._endings.tell([attempt.task_id])
                 await self._settle({attempt.task_id: attempt.fence})
-                return None
+                return ending
             await context.abandon()
         except asyncio.CancelledError:
             await context.abandon()
@@ -278,7 +288,8 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - the commit failed: the run has not happened, and is tried again
             log.warning("finishing_failed", task_id=str(attempt.task_id), error=type(error).__name__)
             ending = self._run_attempt.again(attempt, "commit_failed", "The result could not be stored.")
-        return told.ends(ending)
+        self._endings.add(told.ends(ending))
+        return ending
 
     async def _settle(self, ended: Mapping[TaskId, int]) -> None:
         """Let go of the runs under these fences: the same task may be held again, under a newer one."""
@@ -286,6 +297,7 @@ class Runner:
 
     async def _unsettle(self, refused: Mapping[TaskId, int]) -> None:
         """Let go of runs whose end was refused: whether a message is needed still, its next claim finds out."""
+        self._meter.ends_refused.n += len(refused)
         await self._inbox.give_back(self._released(refused))
 
     def _released(self, held: Mapping[TaskId, int]) -> list[Delivery]:
@@ -311,22 +323,24 @@ class Runner:
             except (Unavailable, Contended) as error:
                 log.warning("renewal_failed", error=type(error).__name__, held=len(held))
                 continue
-            await self._let_go({task_id: fence for task_id, fence in held.items() if task_id not in ours})
+            lost = {task_id: fence for task_id, fence in held.items() if task_id not in ours}
+            await self._let_go(lost, NOT_RENEWED)
 
-    async def _let_go(self, lost: Mapping[TaskId, int]) -> None:
+    async def _let_go(self, lost: Mapping[TaskId, int], why: str) -> None:
         for task_id, fence in lost.items():
             run = self._held.get(task_id)
             if run is None or run.attempt.fence != fence or self._endings.has(task_id, fence):
                 continue
             if run.job is not None and not run.job.done():
                 log.warning("run_let_go", task_id=str(task_id), kind=run.attempt.kind)
+                self._meter.let_go(why)
                 run.job.cancel()
                 await self._settle({task_id: fence})
 
     def _heard_cancelled(self, message: bytes) -> None:
         ours = {task_id: fence for task_id, fence in read_cancelled(message) if self._holds(task_id, fence)}
         if ours:
-            job = asyncio.create_task(self._let_go(ours))
+            job = asyncio.create_task(self._let_go(ours, CANCELLED))
             self._stopping.add(job)
             job.add_done_callback(self._stopping.discard)
 

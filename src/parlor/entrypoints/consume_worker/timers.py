@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import fields
 from datetime import timedelta
 from typing import Protocol
 
@@ -9,9 +10,10 @@ import structlog
 
 from parlor.core.shared.bus import MessageBus
 from parlor.core.shared.errors import Contended, ParlorError
+from parlor.core.shared.meters import Meters
 from parlor.core.shared.spans import SpanKind, Tracer
 from parlor.core.shared.tracing import within_trace
-from parlor.core.tasks.ports import Upkeep
+from parlor.core.tasks.ports import Reaped, Upkeep
 from parlor.core.tasks.schedules_firing import Fired
 
 log = structlog.get_logger()
@@ -29,6 +31,30 @@ class Fire(Protocol):
     async def __call__(self, *, limit: int) -> Fired: ...
 
 
+class TimersMeter:
+    """What is counted about what happens by the clock."""
+
+    def __init__(self, meters: Meters) -> None:
+        deleted = meters.tally(
+            "parlor_housekeeping_deleted_total",
+            "Rows whose time was over; tasks stand for all the smaller tables.",
+            "what",
+        )
+        kept = ("tasks", "dead_letters", "sessions", "logins", "messages")
+        self.deleted = {what: deleted.of(what) for what in kept}
+        reaped = meters.tally(
+            "parlor_tasks_reaped_total",
+            "Runs whose worker was lost: put_back, given_up; and messages that the broker lost: republished.",
+            "what",
+        )
+        self._reaped = {each.name: reaped.of(each.name) for each in fields(Reaped)}
+
+    def reaped(self, reaped: Reaped) -> None:
+        """Count a round."""
+        for what, count in self._reaped.items():
+            count.n += getattr(reaped, what)
+
+
 class Timers:
     """Any number of workers may run them: each statement takes what no other has locked."""
 
@@ -43,6 +69,7 @@ class Timers:
         keep_sessions: timedelta,
         keep_logins: timedelta,
         keep_messages: timedelta | None = None,
+        meters: Meters | None = None,
     ) -> None:
         self._upkeep = upkeep
         self._bus = bus
@@ -52,6 +79,7 @@ class Timers:
         self._keep_sessions = keep_sessions
         self._keep_logins = keep_logins
         self._keep_messages = keep_messages
+        self._meter = TimersMeter(meters or Meters())
         self._loops: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -90,22 +118,23 @@ class Timers:
 
     async def _reap(self) -> None:
         reaped = await self._upkeep.reap(await self._bus.idle_queues())
+        self._meter.reaped(reaped)
         if reaped.put_back or reaped.given_up or reaped.republished:
             log.warning(
                 "reaped", put_back=reaped.put_back, given_up=reaped.given_up, republished=reaped.republished
             )
 
     async def _forget(self) -> None:
-        while await self._upkeep.forget_ended(self._keep):
-            pass
-        while await self._upkeep.forget_letters(self._keep_letters):
-            pass
-        while await self._upkeep.forget_sessions(self._keep_sessions):
-            pass
-        while await self._upkeep.forget_logins(self._keep_logins):
-            pass
-        while self._keep_messages is not None and await self._upkeep.forget_messages(self._keep_messages):
-            pass
+        rounds = (
+            ("tasks", self._upkeep.forget_ended, self._keep),
+            ("dead_letters", self._upkeep.forget_letters, self._keep_letters),
+            ("sessions", self._upkeep.forget_sessions, self._keep_sessions),
+            ("logins", self._upkeep.forget_logins, self._keep_logins),
+            ("messages", self._upkeep.forget_messages, self._keep_messages),
+        )
+        for what, forget, keep in rounds:
+            while keep is not None and (deleted := await forget(keep)):
+                self._meter.deleted[what].n += deleted
 
 
 def in_traces(fire: Fire, tracer: Tracer) -> Fire:

@@ -11,6 +11,7 @@ from parlor.core.identity.api_keys_use_cases import AuthenticateKey
 from parlor.core.identity.throttling import Throttle
 from parlor.core.identity.tickets import RedeemTicket, StandFor
 from parlor.core.identity.use_cases import Authenticate
+from parlor.core.shared.meters import Meters
 from parlor.entrypoints.http.accounts import account_routes
 from parlor.entrypoints.http.api_keys import api_key_routes
 from parlor.entrypoints.http.bootstrap import bootstrap_key
@@ -25,6 +26,7 @@ from parlor.entrypoints.http.identity import identity_routes
 from parlor.entrypoints.http.invitations import invitation_routes
 from parlor.entrypoints.http.logins import login_routes
 from parlor.entrypoints.http.messages import message_routes, reaction_routes, reading_routes
+from parlor.entrypoints.http.metrics import metrics_routes
 from parlor.entrypoints.http.middleware import Edge
 from parlor.entrypoints.http.oauth import key_set_routes, oauth_routes
 from parlor.entrypoints.http.openapi import install_openapi
@@ -108,6 +110,7 @@ def _install(app: FastAPI, container: Container) -> None:
         role_routes,
         user_routes,  # behind everything about `/users/me`, which would read as an id
         health_routes,
+        metrics_routes,
         key_set_routes,
     )
     for make_routes in contexts:
@@ -117,6 +120,8 @@ def _install(app: FastAPI, container: Container) -> None:
         install_docs(app)
     install_asyncapi(app, container.settings)
     app.add_middleware(Dispatch, routes=app.router.routes)
-    app.add_middleware(Edge, settings=container.settings, tracer=container.tracer)
+    app.add_middleware(
+        Edge, settings=container.settings, meters=container.get(Meters), tracer=container.tracer
+    )
     install_error_handlers(app)
     install_openapi(app)

@@ -132,6 +132,11 @@ class Conversation:
         """Whose connection it is."""
         return person(self.actor)
 
+    @property
+    def subscriptions(self) -> int:
+        """How many chats it follows."""
+        return sum(held.stands for held in self._follows.values())
+
     def tell(self, frame: Frame) -> None:
         """Take what a chat has to tell."""
         self.mailbox.put(frame)

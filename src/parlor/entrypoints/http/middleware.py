@@ -8,19 +8,21 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from parlor.config import Settings
+from parlor.core.shared.meters import Meters
 from parlor.core.shared.spans import Fact, Span, SpanKind, Tracer
 from parlor.core.shared.tracing import enter_trace, leave_trace
 from parlor.entrypoints.http.body import LimitedBody
 from parlor.entrypoints.http.call import KEY, Call
 from parlor.entrypoints.http.cors import Cors, Headers
 from parlor.entrypoints.http.errors import InternalError, problem
+from parlor.entrypoints.http.request_meter import RequestMeter
 from parlor.lines import DEBUG, INFO, named, present_request, tell
 
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 UPGRADED = 101
 CLIENT_GONE = 499  # nginx's word for it: nobody is there to read an answer
 SERVER_ERRORS = 500
-QUIET = frozenset({"/healthz", "/readyz"})
+QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 
 log = structlog.stdlib.get_logger("parlor.http")
 
@@ -28,13 +30,21 @@ log = structlog.stdlib.get_logger("parlor.http")
 class Edge:
     """The outermost layer of the application: pure ASGI, because each request pays for it."""
 
-    def __init__(self, app: ASGIApp, *, settings: Settings, tracer: Tracer | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        settings: Settings,
+        meters: Meters | None = None,
+        tracer: Tracer | None = None,
+    ) -> None:
         self._app = app
         self._tracer = tracer
         self._max_body = settings.max_body_bytes
         self._idle_s = settings.header_timeout_s
         self._cors = Cors(settings.cors_origins)
         self._common = common_headers(settings)
+        self._requests = RequestMeter(meters or Meters())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -43,16 +53,25 @@ class Edge:
         scope.setdefault("method", "GET")  # of a WebSocket's handshake: any other is none
         call = scope[KEY] = Call.of(scope)
         started = time.perf_counter()
+        self._requests.in_flight += 1
         span = None if self._tracer is None else _begin(self._tracer, call, scope)
         request, trace = present_request.set(call.request_id), enter_trace(call.traceparent)
         try:
             await self._answer(call, scope, receive, self._marking(call, scope["method"], send))
         finally:
-            _tell(call, scope, started)
+            took_s = time.perf_counter() - started
+            self._count(call, scope, took_s)
+            _tell(call, scope, took_s)
             if span is not None:
                 _end(span, call, scope)
             leave_trace(trace)
             present_request.reset(request)
+
+    def _count(self, call: Call, scope: Scope, seconds: float) -> None:
+        """Count the answer; a WebSocket that was opened is none, and its hours are no latency."""
+        if call.status != UPGRADED:
+            self._requests.in_flight -= 1
+            self._requests.ended(scope, call.status, seconds)
 
     async def _answer(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         if call.has_body:
@@ -82,6 +101,7 @@ class Edge:
                     message["headers"] = self._headers(call, method, message["headers"])
                 case "websocket.accept":
                     call.status = UPGRADED
+                    self._requests.in_flight -= 1
                     message["headers"] = [(b"x-request-id", call.request_id.encode())]
             return send(message)
 
@@ -107,7 +127,7 @@ def common_headers(settings: Settings) -> Headers:
     return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
-def _tell(call: Call, scope: Scope, started: float) -> None:
+def _tell(call: Call, scope: Scope, took_s: float) -> None:
     line = {
         "event": "request",
         "method": scope["method"],
@@ -115,7 +135,7 @@ def _tell(call: Call, scope: Scope, started: float) -> None:
         "status": call.status,
         "actor": None if call.principal is None else named(call.principal.actor),
         "outcome": call.code or "ok",
-        "duration_ms": round((time.perf_counter() - started) * 1000, 2),
+        "duration_ms": round(took_s * 1000, 2),
     }
     tell(line, level=DEBUG if scope["path"] in QUIET else INFO)
 

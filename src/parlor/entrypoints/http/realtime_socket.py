@@ -29,6 +29,7 @@ from parlor.core.shared.errors import (
     Unavailable,
 )
 from parlor.core.shared.feed import set_within
+from parlor.core.shared.meters import ONE, Count, Meters
 from parlor.entrypoints.http.auth import Caller, admit, caller_of, principal_of
 from parlor.entrypoints.http.call import Call, call_of
 from parlor.entrypoints.http.conversation import MAX_FRAME, TOO_MUCH, Closing, Conversation, Limits, Offers
@@ -44,6 +45,7 @@ RETRY_JITTER_S = 5
 SESSION_ENDED = 4401
 TOO_SLOW = 4408
 FAILED = 1011
+BY_CLIENT = "client"
 
 log = structlog.stdlib.get_logger("parlor.realtime")
 
@@ -100,6 +102,11 @@ class Sockets:
             self._open[user_id] -= 1
             self._open += Counter()  # which drops what has come to nothing
 
+    @property
+    def open(self) -> int:
+        """How many there are."""
+        return self._open.total()
+
     async def until_nobody(self, caller: Caller, conversation: Conversation) -> None:
         """Let what the caller may do follow what becomes of them. Raises Closing when they are nobody any more."""
         expires_at = caller.principal.expires_at
@@ -116,6 +123,31 @@ class Sockets:
         raise Closing(SESSION_ENDED, SessionEnded())
 
 
+class SocketMeter:
+    """What is counted about WebSockets."""
+
+    def __init__(self, meters: Meters, sockets: Sockets) -> None:
+        self.talking: set[Conversation] = set()
+        frames = meters.tally("parlor_websocket_frames_total", "Frames over WebSockets.", "direction")
+        self.frames_in, self.frames_out = frames.of("in"), frames.of("out")
+        self._closed = meters.tally(
+            "parlor_websockets_closed_total",
+            "WebSockets that ended: by the client, or with an error's code; too_slow is a reader that was.",
+            "reason",
+        )
+        for reason in (BY_CLIENT, TooSlow.code):
+            self._closed.of(reason)
+        meters.level("parlor_websockets", "WebSockets that are open.").reads(lambda: {ONE: sockets.open})
+        meters.level(
+            "parlor_websocket_subscriptions", "Chats that open WebSockets follow, each for itself."
+        ).reads(lambda: {ONE: sum(one.subscriptions for one in self.talking)})
+
+    def ended(self, conversation: Conversation, reason: str | None) -> None:
+        """Count the end of one."""
+        self.talking.discard(conversation)
+        self._closed.add(reason or BY_CLIENT)
+
+
 class RealtimeSocket:
     """`GET /api/v1/realtime`, as an ASGI application; `route` is what the log calls it."""
 
@@ -125,6 +157,7 @@ class RealtimeSocket:
         settings = container.settings
         self._offers = Offers.of(container)
         self._sockets = container.build(Sockets)
+        self._meter = SocketMeter(container.get(Meters), self._sockets)
         self._origins = _origins_of(settings)
         self._most = settings.sockets_per_user
         self._tracer = container.tracer
@@ -156,12 +189,13 @@ class RealtimeSocket:
 
     async def _talk(self, caller: Caller, number: int, scope: Scope, receive: Receive, send: Send) -> None:
         conversation = Conversation(self._offers, self._limits, caller.principal.actor, self._tracer)
+        self._meter.talking.add(conversation)
         try:
             await send({"type": "websocket.send", "text": self._hello()})
             self._must_be_few(number)
             await first_of(
-                _listen(receive, conversation),
-                _write(conversation, send),
+                _listen(receive, conversation, self._meter.frames_in),
+                _write(conversation, send, self._meter.frames_out),
                 _until_stuck(conversation),
                 self._sockets.until_nobody(caller, conversation),
             )
@@ -171,9 +205,11 @@ class RealtimeSocket:
         except OSError:
             pass  # the client has gone
         except Exception as error:
+            call_of(scope).code = InternalError.code
             log.exception("unexpected_error", error=type(error).__name__)
             await _leave(scope, send, conversation, Closing(FAILED, InternalError()))
         finally:
+            self._meter.ended(conversation, call_of(scope).code)
             conversation.close()
 
     def _must_be_few(self, number: int) -> None:
@@ -200,16 +236,18 @@ def realtime_socket_route(container: Container) -> WebSocketRoute:
     return served.route
 
 
-async def _listen(receive: Receive, conversation: Conversation) -> None:
+async def _listen(receive: Receive, conversation: Conversation, frames: Count) -> None:
     while (message := await receive())["type"] != "websocket.disconnect":
+        frames.n += 1
         await conversation.take(message)
 
 
-async def _write(conversation: Conversation, send: Send) -> None:
+async def _write(conversation: Conversation, send: Send, frames: Count) -> None:
     with suppress(OSError):  # the client has gone
         while True:
             json = await conversation.mailbox.next()
             await send({"type": "websocket.send", "text": json.decode()})
+            frames.n += 1
 
 
 async def _until_stuck(conversation: Conversation) -> None:

@@ -95,6 +95,11 @@ class Streams:
     _open: Counter[UUID | None] = field(init=False, default_factory=Counter[UUID | None])
     _all: int = field(init=False, default=0)
 
+    @property
+    def open(self) -> int:
+        """How many there are."""
+        return self._all
+
     @contextmanager
     def place_for(self, actor: Actor) -> Generator[None]:
         """Count one more. Raises Busy, TooManyStreams."""

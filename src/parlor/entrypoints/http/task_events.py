@@ -14,6 +14,7 @@ from starlette.requests import Request
 from parlor.container import Container
 from parlor.core.shared.errors import Busy, Flaw, Invalid
 from parlor.core.shared.ids import TaskId
+from parlor.core.shared.meters import ONE, Meters
 from parlor.core.tasks.watching import Sight, Watch, WatchTask
 from parlor.entrypoints.http.auth import StreamCaller
 from parlor.entrypoints.http.call import call_of
@@ -75,6 +76,9 @@ def task_event_routes(container: Container) -> APIRouter:
     """Make the route."""
     routes = api_router("tasks")
     streams = container.build(Streams)
+    container.get(Meters).level("parlor_streams", "Streams of server-sent events that are open.").reads(
+        lambda: {ONE: streams.open}
+    )
     watch_task = container.build(WatchTask)
 
     @routes.get(
