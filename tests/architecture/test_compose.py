@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import yaml
 
 from parlor.config import Settings
 from parlor.entrypoints import cli
@@ -11,16 +12,18 @@ from tests.architecture.source import ROOT
 
 OURS = ("micro_service", "consume_worker")
 SERVERS = ("db", "redis", "rabbitmq")
+WATCHERS = ("prometheus", "grafana")
 SETTINGS = {field.alias for field in Settings.model_fields.values()} | {
     "HOST",
     "PORT",
 }  # the last two: cli.py
 
 
-def test_the_five_services_are_there_and_one_more_for_developers() -> None:
+def test_the_five_services_are_there_and_more_where_a_profile_asks_for_them() -> None:
     found = services()
     assert {name for name, one in found.items() if not one.get("profiles")} == {*OURS, *SERVERS}
     assert {name for name, one in found.items() if one.get("profiles") == ["dev"]} == {"dev_ports"}
+    assert {name for name, one in found.items() if one.get("profiles") == ["metrics"]} == {*WATCHERS}
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -81,11 +84,39 @@ def test_each_port_for_developers_is_published_and_leads_to_a_service() -> None:
 
 
 def test_volumes_keep_what_the_servers_and_parlor_keep() -> None:
-    kept = {name: one["volumes"] for name, one in services().items() if "volumes" in one}
+    kept = {
+        name: one["volumes"] for name, one in services().items() if "volumes" in one and name not in WATCHERS
+    }
     assert set(kept) == {*OURS, "db", "rabbitmq"}
     for name in OURS:
         (place,) = kept[name]
         assert place.endswith(f":{services()[name]['environment']['PARLOR_DATA_DIR']}")
+
+
+def test_prometheus_and_grafana_are_given_files_that_there_are_to_read() -> None:
+    mounted = [volume.split(":") for name in WATCHERS for volume in services()[name]["volumes"]]
+    files = {source: mode for source, _, *mode in mounted if source.startswith("./")}
+    assert len(files) == 3
+    assert all((ROOT / source).exists() and mode == ["ro"] for source, mode in files.items())
+
+
+def test_prometheus_reads_each_of_our_services_where_it_serves_its_page() -> None:
+    example = yaml.safe_load((ROOT / "ops/prometheus/prometheus.yml").read_text())
+    read = {one["targets"][0] for one in example["scrape_configs"][0]["static_configs"]}
+    environment = {name: services()[name]["environment"] for name in OURS}
+    served = {name: one.get("PARLOR_WORKER_PORT", one.get("PORT")) for name, one in environment.items()}
+    assert read == {f"{name}:{port}" for name, port in served.items()}
+
+
+def test_grafana_reads_from_prometheus_and_shows_the_dashboard_that_it_is_given() -> None:
+    folder = ROOT / "ops/grafana/provisioning"
+    (source,) = yaml.safe_load((folder / "datasources/prometheus.yml").read_text())["datasources"]
+    (provider,) = yaml.safe_load((folder / "dashboards/parlor.yml").read_text())["providers"]
+    assert source["url"] == "http://prometheus:9090"
+    places = [volume.split(":")[1] for volume in services()["grafana"]["volumes"]]
+    home = services()["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert f"{provider['options']['path']}/parlor.json" == home
+    assert home in places
 
 
 def test_the_image_runs_as_nobody_special_and_holds_what_its_commands_name() -> None:
