@@ -81,6 +81,16 @@ async def test_every_reader_reads_the_same_numbers(stand: Stand, accept: str | N
     }
 
 
+@pytest.mark.parametrize("accept", ["text/plain;version=x", f"{OPEN};version=films", ";;,=,", "*", "\x00é"])
+async def test_whatever_somebody_accepts_the_page_is_one_of_the_two(stand: Stand, accept: str) -> None:
+    assert (await stand.series(accept))["rows", ()] == 1
+    kinds = {
+        "text/plain; version=0.0.4; charset=utf-8",
+        "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    }
+    assert (await stand.page.written(accept)).media_type in kinds
+
+
 @pytest.mark.parametrize("accept", [None, OPEN])
 async def test_no_label_breaks_out_of_its_quotes(stand: Stand, accept: str | None) -> None:
     nasty = 'a"b\\n\\\n} 1\nrows 99'
