@@ -293,6 +293,19 @@ async def test_lists_go_on_where_the_cursor_says(crowd: list[Person]) -> None:
         assert (await bob.ask("GET", "/parties", params=query)).status_code == 422, query
 
 
+async def test_a_cursor_of_one_partys_members_leads_nowhere_in_another(crowd: list[Person]) -> None:
+    ada, bob, *_ = crowd
+    one, other = await found(ada), await found(ada)
+    for place in (one, other):
+        assert await said(bob.ask("POST", f"{place}/join")) == (200, None)
+    page = (await ada.ask("GET", f"{one}/members", params={"limit": "1"})).json()
+    query = {"limit": "1", "cursor": page["next_cursor"]}
+    rest = (await ada.ask("GET", f"{one}/members", params=query)).json()["items"]
+    assert [member["user_id"] for member in rest] == [str(bob.id)]
+    foreign = await ada.ask("GET", f"{other}/members", params=query)
+    assert (foreign.status_code, foreign.json()["errors"][0]["code"]) == (422, "invalid_cursor")
+
+
 async def test_a_storm_of_everything_at_once_breaks_no_rule(fleet: Fleet, crowd: list[Person]) -> None:
     """Joins, leaves, kicks, bans, answers and hand-overs in every order: no 5xx, and the books are right."""
     chance = random.Random(7)

@@ -489,11 +489,16 @@ async def test_one_place_at_a_time_is_asked_for(house: House) -> None:
 
 
 async def test_a_cursor_of_one_chat_leads_nowhere_in_another(house: House) -> None:
-    ada = await house.person()
-    one, other = await ada.opens(), await ada.opens()
+    ada, bob = await house.people(2)
+    one, other = await ada.opens(bob), await ada.opens(bob)
     for chat in (one, one, other, other):
         await ada.says(chat)
-    for path, params in (("messages", {"limit": 1}), ("search", {"limit": 1, "q": "hi"})):
+    paths: dict[str, dict[str, Any]] = {
+        "messages": {"limit": 1},
+        "search": {"limit": 1, "q": "hi"},
+        "members": {"limit": 1},
+    }
+    for path, params in paths.items():
         cursor = (await ada.gets(f"{one}/{path}", **params))["next_cursor"]
         assert len((await ada.gets(f"{one}/{path}", **params, cursor=cursor))["items"]) == 1
         answer = await ada.asks("GET", f"{other}/{path}", params=params | {"cursor": cursor})

@@ -128,8 +128,9 @@ def chat_member_routes(container: Container) -> APIRouter:
         chat_id: UUID, actor: CurrentActor, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
     ) -> Response:
         """List who is in a chat, in the order of their ids."""
-        page = cursors.request(limit, cursor)
-        return cursors.answer(await views.members(actor, ChatId(chat_id), page))
+        own = cursors.of(chat_id)
+        page = own.request(limit, cursor)
+        return own.answer(await views.members(actor, ChatId(chat_id), page))
 
     @routes.post(
         "/chats/{chat_id}/members",

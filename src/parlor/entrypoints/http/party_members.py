@@ -87,8 +87,9 @@ def _add_seats(routes: APIRouter, container: Container, views: PartyViews) -> No
     ) -> Response:
         """List the members, the longest-serving first."""
         admit_reader(actor)
-        page = await views.members(actor, PartyId(party_id), cursors.request(limit, cursor))
-        return cursors.answer(page)
+        own = cursors.of(party_id)
+        page = await views.members(actor, PartyId(party_id), own.request(limit, cursor))
+        return own.answer(page)
 
     @routes.delete("/parties/{party_id}/members/{user_id}", status_code=204, openapi_extra=KICK_EXTRA)
     async def kick_from_party(party_id: UUID, user_id: UUID, actor: CurrentActor) -> Response:
