@@ -11,18 +11,34 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from benchmarks import apart, growth, http_api, identity, login, machine, memory, race, tasks
+from benchmarks import (
+    apart,
+    chats,
+    delivery,
+    growth,
+    http_api,
+    identity,
+    login,
+    machine,
+    memory,
+    race,
+    social,
+    tasks,
+)
 from benchmarks.plan import FULL, QUICK, Plan
 from benchmarks.report import RESULTS, Report
-from benchmarks.stage import PARLOR, Stage, a_stage
+from benchmarks.stage import Stage, a_stage
 
 PARTS = {
     "http": http_api.measure,
+    "chats": chats.measure,
+    "delivery": delivery.measure,
     "login": login.measure,
     "tasks": tasks.measure,
     "race": race.measure,
     "growth": growth.measure,
     "identity": identity.measure,
+    "social": social.measure,
     "memory": memory.measure,
 }
 
@@ -62,7 +78,7 @@ async def measure(stage: Stage, plan: Plan, parts: list[str], report: Report) ->
     """Measure one part after another on the same servers."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     report.about["servers"] = await machine.servers(stage)
-    await stage.run(PARLOR, "migrate")
+    await stage.migrate()
     for part in parts:
         print(f"measuring: {part}", file=sys.stderr, flush=True)
         report.parts[part] = await PARTS[part](stage, plan)

@@ -10,7 +10,7 @@ from benchmarks.enqueue import somebody
 from benchmarks.noop import Noop
 from benchmarks.plan import Plan
 from benchmarks.producing import AT_ONCE
-from benchmarks.sized import PATIENCE_S, RISING_ID, Sized, compare, rate
+from benchmarks.sized import PATIENCE_S, RISING_ID, Growth, Sized, compare, rate
 from benchmarks.stage import Stage
 from benchmarks.table import Row
 from parlor.core.shared.actor import Actor, ActorKind
@@ -45,7 +45,7 @@ async def measure(stage: Stage, plan: Plan) -> list[Row]:
         "relay, claim and finish": lambda sized: rate(plan.grown_tasks, _carry_out(sized)),
         "list a page": lambda sized: _pages(sized, PAGES),
     }
-    return await compare(stage, plan, "ended tasks", _fill, measures)
+    return await compare(stage, plan, Growth("ended tasks", plan.ended, _fill), measures)
 
 
 async def _fill(connection: "asyncpg.Connection[Any]", ended: int) -> None:

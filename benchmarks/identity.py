@@ -9,7 +9,7 @@ import asyncpg
 
 from benchmarks.plan import Plan
 from benchmarks.producing import AT_ONCE
-from benchmarks.sized import CHEAPEST, PATIENCE_S, RISING_ID, Sized, compare, rate
+from benchmarks.sized import CHEAPEST, PATIENCE_S, RISING_ID, Growth, Sized, compare, rate
 from benchmarks.stage import Stage
 from benchmarks.table import Row
 from parlor.adapters.security.passwords import BcryptHasher
@@ -24,7 +24,7 @@ LIVE = 20
 PASSWORD = "Three-Blind-Mice-Ran"
 CLIENT = Client(ip="127.0.0.1", user_agent="benchmark")
 _USER = "('00000000-0000-7000-8000-' || lpad(to_hex({0}), 12, '0'))::uuid"
-_USERS = f"""
+USERS = f"""
 insert into users (id, email, email_key, search_key, email_verified, display_name, password_hash, status, epoch,
                    created_at, updated_at, version)
 select {_USER.format("number")}, number || '@example.org', number || '@example.org',
@@ -53,19 +53,19 @@ select {RISING_ID}, {_USER.format("number % $2::int")}, moment, 'success', 'pass
 
 async def measure(stage: Stage, plan: Plan) -> list[Row]:
     """Take turns between both sizes."""
-    fresh = {plan.few_ended: counting(1), plan.many_ended: counting(1)}
+    fresh = {size: counting(1) for size in plan.ended}
     measures: dict[str, Callable[[Sized], Awaitable[float]]] = {
         "log in": lambda sized: _log_in(sized, plan.refreshes // 5),
         "refresh": lambda sized: _refresh(sized, [next(fresh[sized.rows]) for _ in range(plan.refreshes)]),
         "read a user": lambda sized: _read(sized, plan.refreshes),
     }
-    return await compare(stage, plan, "sessions and logins", _fill, measures)
+    return await compare(stage, plan, Growth("sessions and logins", plan.ended, _fill), measures)
 
 
 async def _fill(connection: "asyncpg.Connection[Any]", rows: int) -> None:
     hasher = BcryptHasher(cost=CHEAPEST)
     users = rows // EACH
-    await connection.execute(_USERS, users, await hasher.hash(PASSWORD), timeout=PATIENCE_S)
+    await connection.execute(USERS, users, await hasher.hash(PASSWORD), timeout=PATIENCE_S)
     await connection.execute(_ROLES, timeout=PATIENCE_S)
     for statement in (_SESSIONS, _LOGINS):
         await connection.execute(statement, rows, users, timeout=PATIENCE_S)

@@ -21,9 +21,16 @@ class Plan:
     low_rate: int
     low_s: float
     peers: bool
-    few_ended: int
-    many_ended: int
+    ended: tuple[int, ...]
     grown_tasks: int
+    written: int
+    joins: int
+    crowds: tuple[tuple[int, float], ...]
+    """How many sockets, and how many messages a second reach all of them."""
+    heard_s: float
+    social_rows: tuple[int, ...]
+    social_writes: int
+    social_reads: int
     memory_steps: int
     memory_step: int
 
@@ -43,9 +50,15 @@ FULL = Plan(
     low_rate=50,
     low_s=3.0,
     peers=True,
-    few_ended=10_000,
-    many_ended=1_000_000,
+    ended=(10_000, 1_000_000),
     grown_tasks=4_000,
+    written=20_000,
+    joins=400,
+    crowds=((50, 50.0), (500, 10.0)),
+    heard_s=4.0,
+    social_rows=(10_000, 100_000, 1_000_000),
+    social_writes=800,
+    social_reads=400,
     memory_steps=10,
     memory_step=20_000,
 )
@@ -64,9 +77,15 @@ QUICK = Plan(
     low_rate=50,
     low_s=0.5,
     peers=False,
-    few_ended=100,
-    many_ended=1_000,
+    ended=(100, 1_000),
     grown_tasks=100,
+    written=2_000,
+    joins=20,
+    crowds=((5, 50.0), (10, 20.0)),
+    heard_s=0.3,
+    social_rows=(400, 2_000),
+    social_writes=40,
+    social_reads=40,
     memory_steps=2,
     memory_step=300,
 )

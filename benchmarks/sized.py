@@ -1,7 +1,7 @@
-"""Databases of two sizes, and the same work in both: whether a table that has grown makes anything slower."""
+"""Databases of several sizes, and the same work in all: whether a table that has grown makes anything slower."""
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ import asyncpg
 
 from benchmarks.noop import make_container
 from benchmarks.plan import Plan
-from benchmarks.stage import PARLOR, Stage
+from benchmarks.stage import MIGRATED, Stage
 from benchmarks.table import Measured, Operation, Row
 from parlor.container import Container
 
@@ -34,21 +34,34 @@ Fill = Callable[["asyncpg.Connection[Any]", int], Awaitable[None]]
 Work = Callable[[Sized], Awaitable[float]]
 
 
-async def compare(stage: Stage, plan: Plan, what: str, fill: Fill, measures: Mapping[str, Work]) -> list[Row]:
-    """Take turns between few and many rows of `what`; every measure answers how much it did a second."""
-    floor = f"with {plan.few_ended:,} {what}"
-    name = f"{{0}} with {plan.many_ended:,} {what}"
-    rows = {of: Row(Operation(name.format(of), floor, "a second", 0.9)) for of in measures}
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What is filled in, and how many rows of it, the fewest first."""
+
+    what: str
+    sizes: Sequence[int]
+    fill: Fill
+
+
+async def compare(stage: Stage, plan: Plan, growth: Growth, measures: Mapping[str, Work]) -> list[Row]:
+    """Take turns between few rows and more of them; every measure answers how much it did a second."""
+    what, (fewest, *more) = growth.what, growth.sizes
+    rows = {
+        (of, size): Row(Operation(f"{of} with {size:,} {what}", f"with {fewest:,} {what}", "a second", 0.9))
+        for size in more
+        for of in measures
+    }
     async with AsyncExitStack() as stack:
-        few = await stack.enter_async_context(_sized(stage, fill, plan.few_ended))
-        many = await stack.enter_async_context(_sized(stage, fill, plan.many_ended))
+        databases = [
+            await stack.enter_async_context(_sized(stage, growth.fill, size)) for size in growth.sizes
+        ]
         for number in range(-1, 2 * plan.rounds):
-            both = [few, many][:: 1 if number % 2 == 0 else -1]
+            in_turn = databases[:: 1 if number % 2 == 0 else -1]
             for of, work in measures.items():
-                with rows[of].failing():
-                    found = {sized.rows: Measured(await work(sized)) for sized in both}
-                    if number >= 0:  # what comes before is for warming up
-                        rows[of].add(found[few.rows], found[many.rows])
+                with rows[of, more[-1]].failing():
+                    found = {sized.rows: Measured(await work(sized)) for sized in in_turn}
+                    for size in more if number >= 0 else ():  # what comes before is for warming up
+                        rows[of, size].add(found[fewest], found[size])
     return list(rows.values())
 
 
@@ -66,9 +79,8 @@ async def _sized(stage: Stage, fill: Fill, rows: int) -> AsyncIterator[Sized]:
     owner = await superuser.fetchval(
         "select datdba::regrole::text from pg_database where datname = current_database()"
     )
-    await superuser.execute(f"create database {database} owner {owner}")
+    await superuser.execute(f"create database {database} owner {owner} template {MIGRATED}")
     here = stage.with_database(database).set_to(PARLOR_BCRYPT_COST=str(CHEAPEST))
-    await here.run(PARLOR, "migrate")
     connection = await asyncpg.connect(here.database)
     container = make_container(here.settings)
     await container.start()

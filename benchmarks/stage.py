@@ -16,6 +16,8 @@ from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import asyncpg
+
 from benchmarks import proc
 from parlor.config import Settings
 from parlor.entrypoints.embedded import children
@@ -26,6 +28,8 @@ PATIENCE_S = 60.0
 POLL_S = 0.02
 # Where peers keep their results: a database of Redis that has nothing else.
 RESULTS_DATABASE = 9
+# A database that has been migrated and nothing else: what the others are copied from.
+MIGRATED = "migrated"
 OURS = ("PARLOR_", "SECURITY_", "DATABASE_URL", "REDIS_URL", "RABBITMQ_URL")
 PYTHON = (sys.executable, "-m")
 PARLOR = str(Path(sys.executable).with_name("parlor"))
@@ -105,6 +109,13 @@ class Stage:
     def with_database(self, name: str) -> "Stage":
         """Answer the same stage with another database of the same server."""
         return self.set_to(DATABASE_URL=named(self.database, name))
+
+    async def migrate(self) -> None:
+        """Make the tables, and keep a copy of what is there then."""
+        await self.run(PARLOR, "migrate")
+        superuser = await asyncpg.connect(self.superuser)
+        await superuser.execute(f"create database {MIGRATED} template {urlsplit(self.database).path[1:]}")
+        await superuser.close()
 
     def set_to(self, **settings: str) -> "Stage":
         """Answer the same stage with other settings."""
