@@ -163,7 +163,7 @@ class FakeFeed:
     def live(self, channel: str) -> bool:
         return channel in self.listeners
 
-    async def publish(self, channel: str, message: bytes) -> None:
+    async def publish(self, channel: str, message: bytes, *, repeatable: bool = False) -> None:  # noqa: ARG002 - the port's
         self.published.append((channel, message))
 
     def listen(

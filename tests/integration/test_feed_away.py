@@ -50,11 +50,19 @@ async def test_a_feed_that_starts_without_redis_comes_alive_with_it(server: Redi
 
 
 async def test_a_feed_whose_redis_falls_silent_is_not_live(server: Redis) -> None:
-    """The connection stands, as after a pulled cable; only the missing answers tell."""
+    """The connection stands, as after a pulled cable; only the missing answers tell.
+
+    Until then nobody hears anything, but in this process what may be heard again.
+    """
     async with process(server) as ours:
-        ours.feed.listen("channel", lambda _: None)
+        heard: list[bytes] = []
+        ours.feed.listen("channel", heard.append)
         await eventually(lambda: ours.feed.live("channel"))
         server.pause()
+        assert ours.feed.live("channel")
+        await ours.feed.publish("channel", b"nowhere")
+        await ours.feed.publish("channel", b"at least here", repeatable=True)
+        await eventually(lambda: heard == [b"at least here"])
         await eventually(lambda: not ours.feed.live("channel"))
         server.resume()
         await eventually(lambda: ours.feed.live("channel"))

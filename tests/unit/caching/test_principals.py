@@ -44,10 +44,10 @@ class Feed(MemoryFeed):
         assert channel == CHANNEL
         return not self.cut
 
-    async def publish(self, channel: str, message: bytes) -> None:
+    async def publish(self, channel: str, message: bytes, *, repeatable: bool = False) -> None:
         self.published.append((channel, message))
         if not self.cut:
-            await super().publish(channel, message)
+            await super().publish(channel, message, repeatable=repeatable)
 
 
 @pytest.fixture

@@ -30,12 +30,14 @@ class FakeFeed:
     """Port Feed: keeps what is published."""
 
     published: list[tuple[str, bytes]] = field(default_factory=list)
+    repeatable: list[bool] = field(default_factory=list)
 
     def live(self, channel: str) -> bool:  # noqa: ARG002 - the port's
         return True
 
-    async def publish(self, channel: str, message: bytes) -> None:
+    async def publish(self, channel: str, message: bytes, *, repeatable: bool = False) -> None:
         self.published.append((channel, message))
+        self.repeatable.append(repeatable)
 
     def listen(
         self, channel: str, heard: Callable[[bytes], None], resumed: Callable[[], None] | None = None
@@ -70,3 +72,10 @@ async def test_each_chat_has_a_channel_and_changes_keep_their_order() -> None:
     channels = [channel_of(CHAT)] * len(EVERY) + [channel_of(other)]
     assert feed.published == list(zip(channels, map(changes.written, told), strict=True))
     assert channel_of(CHAT) == f"chat.{CHAT}"
+
+
+async def test_only_what_has_a_rev_may_be_heard_twice() -> None:
+    """By its rev a repetition is known; who types twice would be told twice."""
+    feed = FakeFeed()
+    await changes.tell(feed, EVERY)
+    assert feed.repeatable == [change.rev > 0 for change in EVERY]

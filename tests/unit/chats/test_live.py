@@ -35,7 +35,13 @@ class HandFeed:
     def live(self, channel: str) -> bool:  # noqa: ARG002 - the port's
         return True
 
-    async def publish(self, channel: str, message: bytes) -> None:  # noqa: ARG002 - the port's
+    async def publish(
+        self,
+        channel: str,  # noqa: ARG002 - the port's
+        message: bytes,
+        *,
+        repeatable: bool = False,  # noqa: ARG002 - the port's
+    ) -> None:
         for hear in tuple(self.heard):
             hear(message)
 

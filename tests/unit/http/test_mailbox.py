@@ -38,6 +38,41 @@ async def test_what_is_put_in_comes_out_in_order() -> None:
     assert [frame["rev"] for frame in await emptied(box)] == [1, 2, 3]
 
 
+async def test_what_is_written_at_once_waits_for_nobody() -> None:
+    taken: list[bytes] = []
+    open_line = [True]
+
+    def written(json: bytes) -> bool:
+        if open_line[0]:
+            taken.append(json)
+        return open_line[0]
+
+    box = Mailbox(written)
+    box.put(change(1))
+    open_line[0] = False
+    box.put(change(2))
+    open_line[0] = True
+    box.put(change(3))
+    assert taken == [change(1).json]
+    assert [frame["rev"] for frame in await emptied(box)] == [2, 3]
+
+
+async def test_nothing_overtakes_what_its_reader_has_in_hand() -> None:
+    """The last one is on its way until the next one is asked for."""
+    taken: list[bytes] = []
+    box = Mailbox(lambda json: bool(taken.append(json)) or len(taken) > 1)
+    box.put(change(1))
+    assert json.loads(await box.next())["rev"] == 1
+    box.put(change(2))
+    assert taken == [change(1).json]
+    assert json.loads(await box.next())["rev"] == 2
+    asking = asyncio.create_task(box.next())
+    await asyncio.sleep(0)
+    box.put(change(3))
+    assert taken[1:] == [change(3).json]
+    asking.cancel()
+
+
 async def test_too_many_become_one_gap_a_chat_that_grows_until_it_is_read() -> None:
     box = Mailbox()
     for rev in range(1, MOST_FRAMES):

@@ -26,7 +26,7 @@ class FakeFeed:
     def live(self, _channel: str) -> bool:
         return True
 
-    async def publish(self, channel: str, message: bytes) -> None:
+    async def publish(self, channel: str, message: bytes, *, repeatable: bool = False) -> None:  # noqa: ARG002 - the port's
         assert channel == ENDED_CHANNEL
         for heard in self.heard:
             heard(message)

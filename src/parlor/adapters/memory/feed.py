@@ -20,7 +20,13 @@ class MemoryFeed:
         """Whether hints arrive: always."""
         return True
 
-    async def publish(self, channel: str, message: bytes) -> None:
+    async def publish(
+        self,
+        channel: str,
+        message: bytes,
+        *,
+        repeatable: bool = False,  # noqa: ARG002 - the port's; here there is no longer way
+    ) -> None:
         """Hand the hint to the loop."""
         asyncio.get_running_loop().call_soon(self._tell, channel, message)
 

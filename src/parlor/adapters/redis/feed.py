@@ -62,12 +62,14 @@ class RedisFeed:
         """Whether anything that is listened to is live."""
         return bool(self._live)
 
-    async def publish(self, channel: str, message: bytes) -> None:
+    async def publish(self, channel: str, message: bytes, *, repeatable: bool = False) -> None:
         """Send through Redis, which sends it back to this process too."""
+        if repeatable:
+            self._tell_soon(channel, message)
         with suppress(RedisAway):
             await self._link.ask(lambda redis: redis.publish(self._prefix + channel, message))
-        if channel not in self._live:
-            asyncio.get_running_loop().call_soon(self._tell, channel, message)
+        if channel not in self._live and not repeatable:
+            self._tell_soon(channel, message)
 
     def listen(self, channel: str, heard: Listener, resumed: Resumed | None = None) -> Callable[[], None]:
         """Subscribe with the first listener of a channel, unsubscribe with the end of its last."""
@@ -161,6 +163,10 @@ class RedisFeed:
             self._live.add(channel)
             for resumed in tuple(self._resumed.get(channel, {}).values()):
                 self._call(channel, resumed)
+
+    def _tell_soon(self, channel: str, message: bytes) -> None:
+        if channel in self._listeners:
+            asyncio.get_running_loop().call_soon(self._tell, channel, message)
 
     def _tell(self, channel: str, message: bytes) -> None:
         for heard in tuple(self._listeners.get(channel, {}).values()):

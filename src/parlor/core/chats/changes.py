@@ -109,9 +109,12 @@ def read(chat_id: ChatId, hint: bytes) -> Change:
 
 
 async def tell(feed: Feed, changes: Sequence[Change]) -> None:
-    """Hint to whoever listens to these chats, in the order of the changes. Never raises."""
+    """Hint to whoever listens to these chats, in the order of the changes. Never raises.
+
+    What has a rev is told once however often it is heard, so listeners in this process need not wait for the others.
+    """
     for change in changes:
-        await feed.publish(channel_of(change.chat_id), written(change))
+        await feed.publish(channel_of(change.chat_id), written(change), repeatable=change.rev > 0)
 
 
 def _user(raw: bytes) -> UserId:

@@ -17,8 +17,11 @@ class Feed(Protocol):
         """Whether hints on this channel reach this process right now."""
         ...
 
-    async def publish(self, channel: str, message: bytes) -> None:
-        """Send a hint, in at most 0.2 s. Never raises: what it says is found in the tables too."""
+    async def publish(self, channel: str, message: bytes, *, repeatable: bool = False) -> None:
+        """Send a hint, in at most 0.2 s. Never raises: what it says is found in the tables too.
+
+        A `repeatable` one is heard in this process at once, and perhaps again when it has been everywhere.
+        """
         ...
 
     def listen(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from parlor.core.chats.frames import Frame, Gap, told
 from parlor.core.shared.ids import ChatId
@@ -11,13 +12,20 @@ MOST_BYTES = 1024 * 1024
 STUCK_S = 10.0
 
 
+def _kept(_: bytes) -> bool:
+    """Write nothing at once: all of it is for `next`."""
+    return False
+
+
 class Mailbox:
     """Frames on their way to a reader. When it is full, what happened in each chat becomes one gap, which still grows.
 
-    Answers are kept: whoever puts them here has waited for `ready`. What only passes is dropped.
+    Answers are kept: whoever puts them here has waited for `ready`. What only passes is dropped. Where nothing waits,
+    `written` may write a frame at once and say so: to wake whoever asks for the next one costs more than the writing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, written: Callable[[bytes], bool] = _kept) -> None:
+        self._written = written
         self._queue = deque[Frame | ChatId]()
         self._gaps: dict[ChatId, tuple[int, int]] = {}
         self._bytes = 0
@@ -30,6 +38,8 @@ class Mailbox:
 
     def put(self, frame: Frame) -> None:
         """Take a frame; never waits."""
+        if self._in_hand is None and not self._queue and self._written(frame.json):
+            return
         if frame.chat_id in self._gaps and frame.changes:
             self._widen(frame.chat_id, frame)
         elif not self._full or not (frame.changes or frame.passes):

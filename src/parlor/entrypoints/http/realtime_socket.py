@@ -35,6 +35,7 @@ from parlor.entrypoints.http.call import Call, call_of
 from parlor.entrypoints.http.conversation import MAX_FRAME, TOO_MUCH, Closing, Conversation, Limits, Offers
 from parlor.entrypoints.http.errors import InternalError, problem
 from parlor.entrypoints.http.frames import error_frame
+from parlor.entrypoints.http.mailbox import Mailbox
 from parlor.entrypoints.http.routing import BASE
 from parlor.entrypoints.http.streams import BEAT_S, COME_BACK_S, CONNECTION, first_of
 
@@ -76,6 +77,10 @@ class SessionEnded(InvalidToken):
 
 class Connection(Protocol):
     """What a WebSocket asks of the server below it, beside ASGI; the scope has it where the server is ours."""
+
+    def written(self, text: bytes) -> bool:
+        """Write a text at once, if nothing stands in its way; tell whether it was."""
+        ...
 
     def leave(self, texts: Sequence[bytes], code: int) -> None:
         """Say these and the code, as far as the reader still takes them; then the connection is dropped."""
@@ -188,7 +193,8 @@ class RealtimeSocket:
             raise ForeignOrigin
 
     async def _talk(self, caller: Caller, number: int, scope: Scope, receive: Receive, send: Send) -> None:
-        conversation = Conversation(self._offers, self._limits, caller.principal.actor, self._tracer)
+        mailbox = _mailbox_of(scope)
+        conversation = Conversation(self._offers, self._limits, caller.principal.actor, self._tracer, mailbox)
         self._meter.talking.add(conversation)
         try:
             await send({"type": "websocket.send", "text": self._hello()})
@@ -259,7 +265,7 @@ async def _leave(scope: Scope, send: Send, conversation: Conversation, closing: 
     """Say why, past everything that still waits for the reader."""
     texts = [*conversation.mailbox.gaps()] if closing.code == TOO_SLOW else []
     texts.append(error_frame(closing.error, {}))
-    connection = cast("Connection | None", scope.get(CONNECTION))
+    connection = _connection_of(scope)
     if connection is not None:
         connection.leave(texts, closing.code)
         return
@@ -268,6 +274,15 @@ async def _leave(scope: Scope, send: Send, conversation: Conversation, closing: 
             for text in texts:
                 await send({"type": "websocket.send", "text": text.decode()})
             await send({"type": "websocket.close", "code": closing.code})
+
+
+def _connection_of(scope: Scope) -> Connection | None:
+    return cast("Connection | None", scope.get(CONNECTION))
+
+
+def _mailbox_of(scope: Scope) -> Mailbox:
+    connection = _connection_of(scope)
+    return Mailbox() if connection is None else Mailbox(connection.written)
 
 
 def _origins_of(settings: Settings) -> frozenset[str]:

@@ -116,6 +116,17 @@ class LimitedWebSocket(WebSocketsSansIOProtocol):
         super().shutdown()
         self.loop.call_later(FAREWELL_S, self.transport.abort)
 
+    def written(self, text: bytes) -> bool:
+        """Write a text at once, unless the reader has to take others first, or takes no more; tell which."""
+        if not self.writable.is_set() or self.close_sent or self.disconnected:
+            return False
+        try:
+            self.conn.send_text(text)
+        except InvalidState:  # the peer has said goodbye
+            return False
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        return True
+
     def leave(self, texts: Sequence[bytes], code: int) -> None:
         """Say these and the code, past what still waits to be written; drop the connection after 30 s at most."""
         if self.close_sent or self.disconnected:
