@@ -66,6 +66,23 @@ async def test_every_listener_hears_in_order(feed: Feed) -> None:
     await eventually(lambda: first == expected == second)
 
 
+async def test_hints_that_are_on_their_way_together_keep_their_order(feed: Feed) -> None:
+    heard = await listening(feed)
+    expected = [b"%d" % number for number in range(100)]
+    await asyncio.gather(*(feed.publish(CHANNEL, hint) for hint in expected))
+    await eventually(lambda: heard == expected)
+
+
+async def test_a_publisher_that_gives_up_takes_nothing_from_the_others(feed: Feed) -> None:
+    heard = await listening(feed)
+    impatient = asyncio.create_task(feed.publish(CHANNEL, b"given up"))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    await asyncio.gather(impatient, return_exceptions=True)
+    await feed.publish(CHANNEL, b"later")
+    await eventually(lambda: b"later" in heard)
+
+
 async def test_channels_do_not_meet(feed: Feed) -> None:
     one, two = await listening(feed, "one"), await listening(feed, "two")
     await feed.publish("one", b"1")
@@ -175,6 +192,7 @@ async def test_before_a_channel_is_live_a_process_hears_itself(redis_url: str) -
     assert not feed.live(CHANNEL)
     await feed.publish(CHANNEL, b"hint")
     await eventually(lambda: heard == [b"hint"])
+    await feed.close()
     await link.close()
 
 

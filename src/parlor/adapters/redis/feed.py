@@ -1,4 +1,4 @@
-"""The feed over Redis pub/sub: one connection that listens, the pool's for what is published."""
+"""The feed over Redis pub/sub: one connection that listens, and one for what is published."""
 
 import asyncio
 from collections import Counter
@@ -11,6 +11,7 @@ from redis.asyncio import Connection
 from redis.exceptions import RedisError
 
 from parlor.adapters.redis.client import RedisAway, RedisLink, SeldomLog
+from parlor.adapters.redis.outlet import RedisOutlet
 
 log = structlog.get_logger()
 
@@ -32,6 +33,7 @@ class RedisFeed:
 
     def __init__(self, link: RedisLink, *, namespace: str) -> None:
         self._link = link
+        self._outlet = RedisOutlet(link.connection)
         self._prefix = f"{namespace}:feed:"
         self._listeners: dict[str, dict[object, Listener]] = {}
         self._resumed: dict[str, dict[object, Resumed]] = {}
@@ -52,6 +54,7 @@ class RedisFeed:
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
+        await self._outlet.close()
 
     def live(self, channel: str) -> bool:
         """Whether Redis has said that we are subscribed, on a connection that still speaks."""
@@ -67,7 +70,7 @@ class RedisFeed:
         if repeatable:
             self._tell_soon(channel, message)
         with suppress(RedisAway):
-            await self._link.ask(lambda redis: redis.publish(self._prefix + channel, message))
+            await self._link.ask(lambda _: self._outlet.publish(self._prefix + channel, message))
         if channel not in self._live and not repeatable:
             self._tell_soon(channel, message)
 
