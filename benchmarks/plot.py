@@ -22,7 +22,8 @@ def main(folder: Path) -> None:
     rows = told["rows"]
     caption = f"{told['taken_at']}, {told['cores']} cores of {told['processor']}. {told['warning'] or ''}"
     by_part = {
-        part: [row for row in rows if row["part"] == part and row["ratio"]] for part in ("race", "growth")
+        part: [row for row in rows if row["part"] == part and row["ratio"]]
+        for part in ("race", "growth", "social")
     }
     if race := by_part["race"]:
         speed = _named(race, "end to end: ")
@@ -33,11 +34,19 @@ def main(folder: Path) -> None:
             ("Tasks a second, from the first enqueue to the last result", speed, "times as many as by hand"),
             ("Milliseconds from enqueue to result at a low rate (p50)", delay, "times as long as by hand"),
         )
-    if growth := by_part["growth"]:
-        title = growth[0]["operation"].partition(" with ")[2]
-        bars = {row["operation"].partition(" with ")[0]: row for row in growth}
-        floor = growth[0]["floor"]
-        _draw(folder / "growth.svg", caption, (f"With {title}", bars, f"times as many a second as {floor}"))
+    for part in ("growth", "social"):
+        if grown := by_part[part]:
+            _draw(folder / f"{part}.svg", caption, *_by_size(grown))
+
+
+def _by_size(rows: Rows) -> list[tuple[str, dict[str, dict], str]]:
+    """Make a panel for each size; its floor is the smallest."""
+    panels: dict[str, dict[str, dict]] = {}
+    for row in rows:
+        operation, _, size = row["operation"].partition(" with ")
+        panels.setdefault(size, {})[operation] = row
+    label = f"times as many a second as {rows[0]['floor']}"
+    return [(f"With {size}", bars, label) for size, bars in panels.items()]
 
 
 def _named(rows: Rows, prefix: str) -> dict[str, dict]:

@@ -17,7 +17,6 @@ from parlor.entrypoints.consume_worker.main import running
 from tests.architecture.documents import blocks
 from tests.architecture.source import ROOT
 from tests.faults.gate import Trap, Way, a_gate
-from tests.scripted import HELLO, Peer, Reply, a_scripted_server
 from tests.serving import Api, an_api
 from tests.waiting import all_of, soon
 
@@ -132,34 +131,15 @@ def programs(section: str, folder: Path) -> list[Path]:
 async def test_the_page_s_programs_run(api: Api, tmp_path: Path) -> None:
     draw, count = programs("Calls and tasks", tmp_path)
     (stay,) = programs("Staying logged in", tmp_path)
+    (show,) = programs("Chats as they happen", tmp_path)
     told = {"API_URL": api.base, "KEPT": str(tmp_path / "session.json")}
     assert (await run(draw, **told)).startswith("succeeded ")
     counted, first = await asyncio.gather(run(count, **told), run(stay, **told))
     assert counted.splitlines() == ["{'succeeded': 1}", "422 invalid_payload /payload/mode"]
     assert [first, await run(stay, **told)] == ["client@example.org anew\n", "client@example.org again\n"]
     assert (tmp_path / "session.json").stat().st_mode & 0o777 == 0o600
-
-
-async def test_the_page_s_chat_runs(tmp_path: Path) -> None:
-    """Against a server that speaks the contract."""
-    (show,) = programs("Chats as they happen", tmp_path)
-    pair = {"access_token": "a", "refresh_token": "r", "expires_in": 900, "refresh_expires_in": 9000}
-
-    async def script(peer: Peer) -> None:
-        await peer.says(HELLO)
-        assert (await peer.hears())["since_rev"] == 0
-        await peer.says({"type": "subscribed", "chat_id": "c1", "last_rev": 1, "last_seq": 1})
-        first, mine = ({"id": f"m{n}", "chat_id": "c1", "seq": n, "rev": n} for n in (1, 2))
-        await peer.says(
-            {"type": "message.created", "chat_id": "c1", "rev": 1, "message": first | {"text": "Hi."}}
-        )
-        await peer.says({"type": "caught_up", "chat_id": "c1", "rev": 1})
-        sent = await peer.hears("send")
-        mine["text"] = sent["text"]
-        await peer.says({"type": "message.created", "chat_id": "c1", "rev": 2, "message": mine})
-        await peer.says({"type": "sent", "client_id": sent["client_id"], "message": mine})
-
-    async with a_scripted_server() as server:
-        server.on("POST /auth/login", Reply(json=pair))
-        server.play(script)
-        assert await run(show, API_URL=server.base, CHAT_ID="c1") == "1 Hi.\n2 Hello, everybody.\n"
+    async with a_parlor(api.base) as parlor:
+        await parlor.log_in("client@example.org", ADA["password"])
+        chat = await parlor.post("/chats", json={"kind": "group", "title": "Fans", "member_ids": []})
+        await parlor.post(f"/chats/{chat['id']}/messages", json={"text": "Hi."})
+    assert await run(show, **told, CHAT_ID=chat["id"]) == "1 Hi.\n2 Hello, everybody.\n"

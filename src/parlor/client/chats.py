@@ -47,14 +47,17 @@ class LiveChat:
     Put messages by their `id` into whatever shows them: after a while away only the newest state of each comes. Keep
     `rev` to go on from there another day. The iteration ends when one leaves, is removed, or the chat is deleted
     (`ended` says which); Refused is raised where one was not in the chat to begin with. One reader at a time. Where an
-    installation keeps messages for so long only, `first_seq` becomes the place of the oldest one left. Joins and leaves
-    within a stretch that had to be pulled are not told: read the members again where that matters.
+    installation keeps messages for so long only, `first_seq` becomes the place of the oldest one left.
+
+    `/changes` has messages alone: joins and leaves within a stretch that had to be pulled are not told. Then
+    `members_missed` is true, until `members` reads who is there; those that come later are told as ever.
     """
 
     def __init__(self, line: Line, chat_id: str, since_rev: int | None) -> None:
         self.chat_id = chat_id
         self.ended: str | None = None
         self.first_seq = 1
+        self.members_missed = False
         self.answered = False  # whether the present subscription is known to stand
         self._line = line
         self._rev = UNKNOWN if since_rev is None else since_rev
@@ -92,6 +95,18 @@ class LiveChat:
                 await self._pull()
             else:
                 await self._next_frame()
+
+    async def members(self) -> list[dict[str, Any]]:
+        """Read who is in the chat now. Raises Problem (404) where one is not in it oneself."""
+        self.members_missed = False
+        found: list[dict[str, Any]] = []
+        query: dict[str, Any] = {"limit": PAGE}
+        while True:
+            page = await self._line.rest.get(f"/chats/{self.chat_id}/members", **query)
+            found += page["items"]
+            if page["next_cursor"] is None:
+                return found
+            query["cursor"] = page["next_cursor"]
 
     async def close(self) -> None:
         """Unsubscribe."""
@@ -161,6 +176,7 @@ class LiveChat:
         last = self._missing_to if page["next_rev"] is None else min(page["next_rev"], self._missing_to)
         missing = (one for one in page["items"] if self._rev < one["rev"] <= last)
         self._due.extend(map(_as_change, missing))
+        self.members_missed = True
         self._whole_to = last
 
     async def _changes(self) -> Any:

@@ -91,6 +91,25 @@ async def test_a_gap_is_pulled_page_by_page_and_what_follows_it_comes_live(
     assert [one.query["since_rev"] for one in server.asked(CHANGES)] == ["1", "5"]
 
 
+async def test_who_may_have_missed_joins_reads_the_members(server: Scripted, live: Realtime) -> None:
+    server.on(CHANGES, pulled(message(3), last_rev=3))
+    first, last = ({"user_id": name} for name in ("u1", "u2"))
+    server.on(
+        f"GET /chats/{CHAT}/members",
+        Reply(json={"items": [first], "next_cursor": "more"}),
+        Reply(json={"items": [last], "next_cursor": None}),
+    )
+    gap = {"type": "gap", "chat_id": CHAT, "from_rev": 3, "to_rev": 3}
+    server.play(says(subscribed(1), caught_up(1), change(2), gap, change(4), expects=1))
+    chat = live.chat(CHAT, since_rev=1)
+    assert (await revs(chat, 1), chat.members_missed) == ([2], False)
+    assert (await revs(chat, 2), chat.members_missed) == ([3, 4], True)
+    assert await chat.members() == [first, last]
+    assert not chat.members_missed
+    asked = server.asked(f"GET /chats/{CHAT}/members")
+    assert [one.query.get("cursor") for one in asked] == [None, "more"]
+
+
 async def test_a_hole_is_pulled_and_the_late_frame_dropped(server: Scripted, live: Realtime) -> None:
     server.on(CHANGES, pulled(message(2), message(3), message(5), last_rev=5))
     frames = [change(4), change(2), change(3), change(5)]
