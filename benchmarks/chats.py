@@ -65,7 +65,7 @@ class Bench:
             number: api.post(f"/chats/{chat(number)}/messages", {"text": TEXT})
             for number in range(self._chats)
         }
-        searches = [f"/chats/{chat(0)}/search?q={common_word(n)}%20number" for n in range(10)]
+        searches = [f"/chats/{chat(0)}/search?q={common_word(n)}" for n in range(10)]
         names = ["velvet%20dragons", "lucky%20owls", "brave%20unicrons", "silver%20singers"]
         http = {
             POST: ([*posts.values()][1:], 201),

@@ -83,7 +83,7 @@ async def _search_chat(sized: Sized, count: int) -> float:
 
     async def one(_: int, number: int) -> None:
         word = common_word(number) if number % 2 else rare_word(chance.randrange(1, sized.rows // 2))
-        await search(actor, chat(0), f"{word} sing", PAGE)
+        await search(actor, chat(0), word, PAGE)
 
     return await _at_once(count, one)
 

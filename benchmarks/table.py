@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from math import nan
 from statistics import median
 
+from parlor.core.shared.errors import ParlorError
+
 # The processor time that the measured process took for each request or task.
 CPU = "cpu us"
 
@@ -43,7 +45,7 @@ class Row:
         """Keep the failure of a round as a finding: the other operations are still measured."""
         try:
             yield
-        except (RuntimeError, OSError) as failure:
+        except (RuntimeError, OSError, ParlorError) as failure:
             self.failures.append(f"{type(failure).__name__}: {failure}")
 
     def add(self, floor: Measured, measured: Measured) -> None:
