@@ -60,7 +60,12 @@ async def test_what_is_written_at_once_waits_for_nobody() -> None:
 async def test_nothing_overtakes_what_its_reader_has_in_hand() -> None:
     """The last one is on its way until the next one is asked for."""
     taken: list[bytes] = []
-    box = Mailbox(lambda json: bool(taken.append(json)) or len(taken) > 1)
+
+    def written(json: bytes) -> bool:
+        taken.append(json)
+        return len(taken) > 1
+
+    box = Mailbox(written)
     box.put(change(1))
     assert json.loads(await box.next())["rev"] == 1
     box.put(change(2))
