@@ -18,6 +18,7 @@ from parlor.container import Container
 RISING_ID = """(lpad(to_hex((extract(epoch from moment) * 1000)::bigint), 12, '0') || '7'
           || left(md5(number::text), 3) || '8' || substr(md5(number::text), 4, 15))::uuid"""
 PATIENCE_S = 600
+FLAT = 0.9
 CHEAPEST = 4  # bcrypt's cost: here the database is measured
 
 
@@ -41,16 +42,19 @@ class Growth:
     what: str
     sizes: Sequence[int]
     fill: Fill
+    bounded: frozenset[str] = frozenset()
+    """Measures that promise to end in time, and not to be flat."""
+
+    def row(self, of: str, size: int) -> Row:
+        """Make the row of one measure."""
+        name, floor = (f"with {rows:,} {self.what}" for rows in (size, self.sizes[0]))
+        return Row(Operation(f"{of} {name}", floor, "a second", None if of in self.bounded else FLAT))
 
 
 async def compare(stage: Stage, plan: Plan, growth: Growth, measures: Mapping[str, Work]) -> list[Row]:
     """Take turns between few rows and more of them; every measure answers how much it did a second."""
-    what, (fewest, *more) = growth.what, growth.sizes
-    rows = {
-        (of, size): Row(Operation(f"{of} with {size:,} {what}", f"with {fewest:,} {what}", "a second", 0.9))
-        for size in more
-        for of in measures
-    }
+    fewest, *more = growth.sizes
+    rows = {(of, size): growth.row(of, size) for size in more for of in measures}
     async with AsyncExitStack() as stack:
         databases = [
             await stack.enter_async_context(_sized(stage, growth.fill, size)) for size in growth.sizes

@@ -29,6 +29,9 @@ PAGE = PageRequest(limit=50)
 TEXT = "Sing the first song that comes to mind, or tell who you would rather be for a day."
 NAMES = ("velvet dragons", "lucky owls", "brave unicrons", "silver singers")
 OWNER = 0
+SEARCH_CHAT, SEARCH_PARTIES = "search in a chat", "search for parties"
+# They end within 0.5 s or not at all: one at a time, so that it is not each other that they wait for.
+SEARCHES = frozenset({SEARCH_CHAT, SEARCH_PARTIES})
 
 
 async def measure(stage: Stage, plan: Plan) -> list[Row]:
@@ -37,16 +40,18 @@ async def measure(stage: Stage, plan: Plan) -> list[Row]:
     measures: dict[str, Callable[[Sized], Awaitable[float]]] = {
         "post a message": lambda sized: _post(sized, plan.social_writes),
         "read a page of history": lambda sized: _history(sized, plan.social_reads),
-        "search in a chat": lambda sized: _search_chat(sized, plan.social_reads // 4),
+        SEARCH_CHAT: lambda sized: _search_chat(sized, plan.social_reads // 4),
         "list parties": lambda sized: _parties(sized, plan.social_reads, PartySearch()),
-        "search for parties": lambda sized: _parties(
-            sized, plan.social_reads // 8, *(PartySearch(q=name) for name in NAMES)
+        SEARCH_PARTIES: lambda sized: _parties(
+            sized, plan.social_reads // 8, *(PartySearch(q=name) for name in NAMES), at_once=1
         ),
         "join a party": lambda sized: _join(
             sized, [next(joined[sized.rows]) for _ in range(plan.social_writes // 4)]
         ),
     }
-    return await compare(stage, plan, Growth("messages and parties", plan.social_rows, _fill), measures)
+    return await compare(
+        stage, plan, Growth("messages and parties", plan.social_rows, _fill, SEARCHES), measures
+    )
 
 
 async def _fill(connection: "asyncpg.Connection[Any]", rows: int) -> None:
@@ -85,16 +90,16 @@ async def _search_chat(sized: Sized, count: int) -> float:
         word = common_word(number) if number % 2 else rare_word(chance.randrange(1, sized.rows // 2))
         await search(actor, chat(0), word, PAGE)
 
-    return await _at_once(count, one)
+    return await _at_once(count, one, workers=1)
 
 
-async def _parties(sized: Sized, count: int, *searches: PartySearch) -> float:
+async def _parties(sized: Sized, count: int, *searches: PartySearch, at_once: int = AT_ONCE) -> float:
     views, actor = sized.container.get(PartyViews), _actor(OWNER + 1)
 
     async def one(_: int, number: int) -> None:
         await views.search(actor, searches[number % len(searches)], PAGE)
 
-    return await _at_once(count, one)
+    return await _at_once(count, one, workers=at_once)
 
 
 async def _join(sized: Sized, numbers: list[int]) -> float:
@@ -106,12 +111,14 @@ async def _join(sized: Sized, numbers: list[int]) -> float:
     return await _at_once(len(numbers), one)
 
 
-async def _at_once(count: int, one: Callable[[int, int], Awaitable[None]]) -> float:
+async def _at_once(
+    count: int, one: Callable[[int, int], Awaitable[None]], *, workers: int = AT_ONCE
+) -> float:
     async def some(worker: int) -> None:
-        for number in range(worker, count, AT_ONCE):
+        for number in range(worker, count, workers):
             await one(worker, number)
 
-    return await rate(count, asyncio.gather(*(some(worker) for worker in range(AT_ONCE))))
+    return await rate(count, asyncio.gather(*(some(worker) for worker in range(workers))))
 
 
 def _user(number: int) -> UserId:
