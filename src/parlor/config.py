@@ -91,6 +91,7 @@ class Settings(BaseSettings):
     env: Literal["development", "production", "test"] = Field("development", alias="PARLOR_ENV")
     public_url: OptionalText = Field(None, alias="PARLOR_PUBLIC_URL")
     docs: bool | None = Field(None, alias="PARLOR_DOCS")
+    console: bool = Field(True, alias="PARLOR_CONSOLE")
     cors_origins: Words = Field((), alias="PARLOR_CORS_ORIGINS")
     namespace: str = Field("parlor", alias="PARLOR_NAMESPACE", pattern=r"^[a-z][a-z0-9_-]{0,62}$")
     data_dir: Path = Field(Path(".parlor"), alias="PARLOR_DATA_DIR")

@@ -147,7 +147,7 @@ class FakeContainer:
 
 def settings_for_tests(**given: object) -> Settings:
     """Settings as defaults have them, but for limits that only their own tests reach."""
-    usual = {"PARLOR_ENV": "test", "PARLOR_THROTTLE_SCALE": 1000}
+    usual = {"PARLOR_ENV": "test", "PARLOR_THROTTLE_SCALE": 1000, "PARLOR_CONSOLE": False}
     return Settings(_env_file=None, **usual | given)  # type: ignore[arg-type]  # settings by name
 
 

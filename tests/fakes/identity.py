@@ -160,10 +160,12 @@ class FakeAttempts:
             for old in self._identity().logins
         )
 
-    async def failed(self, account: str, outcome: Outcome, client: Client, at: datetime) -> None:
+    async def failed(
+        self, account: str, outcome: Outcome, client: Client, at: datetime, method: Method = Method.PASSWORD
+    ) -> None:
         user_id = self._user_id(account)
         if user_id is not None:
-            entry = LoginEntry(user_id, at, outcome, Method.PASSWORD, client)
+            entry = LoginEntry(user_id, at, outcome, method, client)
             await FakeHistory(self._identity()).add(entry)
 
     def _user_id(self, account: str) -> UserId | None:

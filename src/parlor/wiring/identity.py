@@ -21,6 +21,7 @@ from parlor.adapters.sql.user_views import SqlUserViews
 from parlor.config import BadSettings, Settings
 from parlor.core.identity.administration import UserViews
 from parlor.core.identity.attempts import Attempts, LoginGuard
+from parlor.core.identity.entering import Enter
 from parlor.core.identity.export import AccountExport
 from parlor.core.identity.hints import FeedUserHints, UserHints
 from parlor.core.identity.history import LoginViews
@@ -103,6 +104,7 @@ def wire_identity(parts: Assembly, settings: Settings) -> None:
 def wire_accounts(parts: Assembly, database: Database) -> None:
     """What an account's owner does with it: a check of the password, and an export, one line a section."""
     parts.add(CheckPassword, parts.build(CheckPassword))
+    parts.add(Enter, parts.build(Enter))
     sections: list[ExportSection] = [
         export.profile(database),
         export.roles(database),

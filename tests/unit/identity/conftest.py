@@ -9,6 +9,7 @@ import pytest
 
 from parlor.adapters.memory.throttle import MemoryThrottle
 from parlor.core.identity.attempts import LoginGuard
+from parlor.core.identity.entering import Enter
 from parlor.core.identity.history import LoginEntry, Method, Outcome
 from parlor.core.identity.mail_tokens import LIFE, MailToken, Purpose, fingerprint_of
 from parlor.core.identity.mailing import SendMailHandler
@@ -79,7 +80,8 @@ class Identity:
     @property
     def log_in(self) -> LogIn:
         guard = LoginGuard(self.throttle, FakeAttempts(self._store), self.clock)
-        return LogIn(self.database.work, guard, self.hasher, self.access, self.refreshing, self.clock)
+        enter = Enter(self.database.work, guard, self.hasher, self.refreshing, self.clock)
+        return LogIn(enter, self.access, self.clock)
 
     @property
     def refresh(self) -> Refresh:

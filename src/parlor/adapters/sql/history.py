@@ -96,11 +96,13 @@ class SqlAttempts:
             found: bool = await session.fetchval(_FAMILIAR, account, client.network, since)
         return found
 
-    async def failed(self, account: str, outcome: Outcome, client: Client, at: datetime) -> None:
+    async def failed(
+        self, account: str, outcome: Outcome, client: Client, at: datetime, method: Method = Method.PASSWORD
+    ) -> None:
         """Insert, for whoever it is."""
         told = (client.ip, client.network, client.user_agent)
         async with self._database.session() as session:
-            await session.execute(_FAILED, account, uuid7(), at, outcome, Method.PASSWORD, *told)
+            await session.execute(_FAILED, account, uuid7(), at, outcome, method, *told)
 
 
 class SqlLoginViews:

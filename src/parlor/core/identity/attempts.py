@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from parlor.core.identity.history import Outcome
+from parlor.core.identity.history import Method, Outcome
 from parlor.core.identity.model import Client, InvalidCredentials, sought_key
 from parlor.core.identity.throttling import LOGIN_BY_ACCOUNT, REFUSED_LOGIN_BY_ADDRESS, Throttle
 from parlor.core.shared.clock import Clock
@@ -25,7 +25,9 @@ class Attempts(Protocol):
         """Whether somebody logged in to this account from this network since then."""
         ...
 
-    async def failed(self, account: str, outcome: Outcome, client: Client, at: datetime) -> None:
+    async def failed(
+        self, account: str, outcome: Outcome, client: Client, at: datetime, method: Method = Method.PASSWORD
+    ) -> None:
         """Write a line into the account's history; of throttled ones one a minute.
 
         It does not wait for the disk: a crash of the database may lose the lines of its last second.
@@ -53,16 +55,18 @@ class LoginGuard:
     clock: Clock
 
     @asynccontextmanager
-    async def letting_in(self, account: str, client: Client) -> AsyncGenerator[Attempt]:
+    async def letting_in(
+        self, account: str, client: Client, method: Method = Method.PASSWORD
+    ) -> AsyncGenerator[Attempt]:
         """Count what is done inside, unless it ends otherwise than by InvalidCredentials. Raises TooMany."""
         bucket = await self._bucket(account, client)
-        await self._admit(bucket, account, client)
+        await self._admit(bucket, account, client, method)
         attempt, counts = Attempt(), False
         try:
             yield attempt
         except InvalidCredentials:
             counts = True
-            await self.attempts.failed(account, attempt.outcome, client, self.clock())
+            await self.attempts.failed(account, attempt.outcome, client, self.clock(), method)
             raise
         finally:
             if not counts:
@@ -73,11 +77,11 @@ class LoginGuard:
         own = client.network and await self.attempts.familiar(account, client, since)
         return f"{account}\n{client.network}" if own else account
 
-    async def _admit(self, bucket: str, account: str, client: Client) -> None:
+    async def _admit(self, bucket: str, account: str, client: Client, method: Method) -> None:
         try:
             await self.throttle.take(LOGIN_BY_ACCOUNT, bucket)
         except TooMany:
-            await self.attempts.failed(account, Outcome.THROTTLED, client, self.clock())
+            await self.attempts.failed(account, Outcome.THROTTLED, client, self.clock(), method)
             raise
 
 
@@ -92,6 +96,6 @@ class NoteRefusedLogin:
     attempts: Attempts
     clock: Clock
 
-    async def __call__(self, *, email: str, client: Client) -> None:
+    async def __call__(self, *, email: str, client: Client, method: Method = Method.PASSWORD) -> None:
         await self.throttle.take(REFUSED_LOGIN_BY_ADDRESS, client.network)
-        await self.attempts.failed(sought_key(email), Outcome.THROTTLED, client, self.clock())
+        await self.attempts.failed(sought_key(email), Outcome.THROTTLED, client, self.clock(), method)

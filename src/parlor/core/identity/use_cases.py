@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from parlor.core.identity.attempts import LoginGuard
+from parlor.core.identity.entering import Enter
 from parlor.core.identity.events import RefreshReuseDetected, UserRegistered
 from parlor.core.identity.history import LoginEntry, Method, Outcome
 from parlor.core.identity.mail_tokens import Purpose
 from parlor.core.identity.model import (
-    SESSION_LIFE,
     Client,
     EmailTaken,
-    InvalidCredentials,
     InvalidGrant,
     InvalidToken,
     Session,
@@ -39,7 +37,7 @@ from parlor.core.identity.ports import (
 from parlor.core.identity.throttling import REFRESH_BY_SESSION, Throttle
 from parlor.core.shared.actor import Actor, ActorKind
 from parlor.core.shared.clock import Clock
-from parlor.core.shared.errors import Contended, Flaw, Invalid, NotFound
+from parlor.core.shared.errors import Flaw, Invalid, NotFound
 from parlor.core.shared.ids import SessionId, uuid7
 from parlor.core.shared.work import UnitOfWork
 
@@ -121,61 +119,13 @@ class Register:
 class LogIn:
     """Anybody with the right password opens a session. An unknown address takes the same time and says the same."""
 
-    work: UnitOfWork[IdentityWork]
-    guard: LoginGuard
-    hasher: PasswordHasher
+    enter: Enter
     access: AccessTokens
-    refresh: RefreshTokens
     clock: Clock
 
     async def __call__(self, *, email: str, password: str, client: Client) -> TokenPair:
-        account, password = sought_key(email), unicodedata.normalize("NFC", password)
-        async with self.guard.letting_in(account, client) as attempt:
-            known = await self._checked(account, password)
-            attempt.outcome = Outcome.DISABLED  # with the right password nothing else is left to fail by
-            if not known.active:
-                raise InvalidCredentials
-            outdated = self.hasher.outdated(known.password_hash)
-            upgraded = await self.hasher.hash(password) if outdated else None
-            return await self._open(known, upgraded, client)
-
-    async def _checked(self, account: str, password: str) -> User:
-        async with self.work() as work:
-            known = await work.users.find_by_email(account)
-        right = await self.hasher.verify(password, known.password_hash if known else None)
-        if known is None or not right:
-            raise InvalidCredentials
-        return known
-
-    async def _open(self, known: User, upgraded: str | None, client: Client) -> TokenPair:
-        token = self.refresh.first()
-        session = self._session(known, token, client)
-        async with self.work() as work:
-            user = await work.users.get(known.id)
-            if not user.active:
-                raise InvalidCredentials
-            if user.password_hash != known.password_hash:
-                raise Contended("users.password_hash")  # another password, or a twin's newer hash of the same
-            if upgraded is not None:
-                user.rehash(upgraded)
-                await work.users.save(user)
-            await work.sessions.add(user, session)
-            await work.history.add(
-                LoginEntry(user.id, session.created_at, Outcome.SUCCESS, Method.PASSWORD, client, session.id)
-            )
-        return _pair(self.access, user, session, token, self.clock())
-
-    def _session(self, user: User, token: str, client: Client) -> Session:
-        now = self.clock()
-        return Session(
-            id=SessionId(uuid7()),
-            user_id=user.id,
-            created_at=now,
-            last_used_at=now,
-            expires_at=now + SESSION_LIFE,
-            current=self.refresh.fingerprint(token),
-            client=client,
-        )
+        entered = await self.enter(email=email, password=password, client=client)
+        return _pair(self.access, entered.user, entered.session, entered.refresh_token, self.clock())
 
 
 @dataclass(frozen=True, slots=True)

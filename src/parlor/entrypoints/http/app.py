@@ -119,9 +119,18 @@ def _install(app: FastAPI, container: Container) -> None:
     if container.settings.docs_shown:
         install_docs(app)
     install_asyncapi(app, container.settings)
+    if container.settings.console:
+        _install_console(app, container)
     app.add_middleware(Dispatch, routes=app.router.routes)
     app.add_middleware(
         Edge, settings=container.settings, meters=container.get(Meters), tracer=container.tracer
     )
     install_error_handlers(app)
     install_openapi(app)
+
+
+def _install_console(app: FastAPI, container: Container) -> None:
+    # Imported here: the command line imports this module for every process, and most of them serve no console.
+    from parlor.entrypoints.admin.app import install_console  # noqa: PLC0415 - said above
+
+    install_console(app, container)

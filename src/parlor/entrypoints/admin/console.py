@@ -1,0 +1,109 @@
+"""The console as sqladmin has it, with routes, templates and pages for errors of our own."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+from jinja2 import pass_context
+from sqladmin import Admin, BaseView, ModelView
+from sqladmin.templating import Jinja2Templates
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from starlette.applications import Starlette
+from starlette.datastructures import URL
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from parlor.container import Container
+from parlor.core.shared.errors import Forbidden, NotFound, ParlorError, TooMany, Unavailable
+from parlor.entrypoints.admin import cookies
+from parlor.entrypoints.admin.gate import Papers
+from parlor.entrypoints.admin.signing_in import Doors
+from parlor.entrypoints.admin.visits import Tone, asked_of, csrf_field, may
+from parlor.entrypoints.http.call import call_of
+from parlor.entrypoints.http.errors import BadRequest, InternalError, MethodNotAllowed, status_of, title_of
+
+HERE = Path(__file__).parent
+KINDS: dict[int, type[ParlorError]] = {403: Forbidden, 404: NotFound, 405: MethodNotAllowed}
+
+log = structlog.stdlib.get_logger("parlor.console")
+
+
+class Console(Admin):
+    """sqladmin's menu, lists and details. Its own forms, exports, deletions and actions have no route here."""
+
+    def __init__(
+        self, container: Container, papers: Papers, sessions: async_sessionmaker[AsyncSession]
+    ) -> None:
+        super().__init__(
+            Starlette(),  # it would mount itself; we do that, behind the gate
+            session_maker=sessions,
+            base_url=cookies.PATH,
+            title="Parlor",
+            favicon_url=f"{cookies.PATH}/statics/icon.svg",
+            templates_dir=str(HERE / "templates"),
+        )
+        self.container = container
+        statics = StaticFiles(directory=HERE / "static", packages=["sqladmin"])
+        self.admin.router.routes = [
+            Mount("/statics", app=statics, name="statics"),
+            Route("/", self.index, name="index"),
+            *Doors(container, papers, self.templates).routes,
+        ]
+
+    def init_templating_engine(self) -> Jinja2Templates:
+        """Let templates write paths, the token of a form, and what they were told to say."""
+        templates = super().init_templating_engine()
+        templates.env.globals.update(
+            url_for=_path_for, csrf_field=csrf_field, asked_of=asked_of, may=may, Tone=Tone
+        )
+        templates.env.globals["path_of"] = lambda url: URL(str(url)).path
+        return templates
+
+    async def index(self, request: Request) -> Response:
+        """Show what there is."""
+        return await self.templates.TemplateResponse(request, "sqladmin/index.html")
+
+    async def show_error(self, request: Request, error: Exception) -> Response:
+        """Turn whatever went wrong into a page; a mistake of ours is logged, and shows its request's id only."""
+        if isinstance(error, ClientDisconnect):
+            raise error
+        call = call_of(request.scope)
+        known = _known(error)
+        if isinstance(known, InternalError):
+            log.error("unexpected_error", exc_info=error, error=type(error).__name__)
+        call.code = known.code
+        status = status_of(type(known))
+        context = {
+            "status": status,
+            "heading": title_of(known.code),
+            "detail": known.detail,
+            "request_id": call.request_id,
+        }
+        answer = await self.templates.TemplateResponse(request, "sqladmin/error.html", context, status)
+        if isinstance(known, TooMany | Unavailable):
+            answer.headers["Retry-After"] = str(known.retry_after)
+        if isinstance(error, HTTPException) and error.headers:
+            answer.headers.update(error.headers)
+        return answer
+
+    def add_page(self, page: type[BaseView | ModelView]) -> None:
+        """Add a page and its line in the menu, behind those that are there."""
+        self.add_view(page)
+
+
+def _known(error: Exception) -> ParlorError:
+    if isinstance(error, ParlorError):
+        return error
+    if isinstance(error, HTTPException):
+        return KINDS.get(error.status_code, BadRequest)()
+    return InternalError()
+
+
+@pass_context
+def _path_for(context: Mapping[str, Any], name: str, /, **params: Any) -> str:
+    request: Request = context["request"]
+    return request.url_for(name, **params).path

@@ -1,0 +1,2 @@
+// The console works without scripts; this only makes it quicker.
+"use strict";

@@ -1,0 +1,17 @@
+"""The console's own way to rows; imported by the process that serves it only, since SQLAlchemy's ORM is large."""
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from parlor.adapters.health import nothing
+from parlor.adapters.sql.rows import reading_engine, reading_sessions
+from parlor.config import BadSettings, Settings
+from parlor.wiring.assembly import Assembly
+
+
+def wire_console(parts: Assembly, settings: Settings) -> async_sessionmaker[AsyncSession]:
+    """Make sessions that only read; their connections end with the process's other parts."""
+    if settings.database is None:
+        raise BadSettings("set DATABASE_URL first")
+    engine = reading_engine(settings.database)
+    parts.opens(nothing, engine.dispose)
+    return reading_sessions(engine)
