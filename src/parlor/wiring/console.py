@@ -3,6 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from parlor.adapters.health import nothing
+from parlor.adapters.sql.naming import grams_of, key_of
 from parlor.adapters.sql.rows import reading_engine, reading_sessions
 from parlor.config import BadSettings, Settings
 from parlor.wiring.assembly import Assembly
@@ -15,3 +16,8 @@ def wire_console(parts: Assembly, settings: Settings) -> async_sessionmaker[Asyn
     engine = reading_engine(settings.database)
     parts.opens(nothing, engine.dispose)
     return reading_sessions(engine)
+
+
+def name_grams(text: str) -> str:
+    """Spell a part of a party's name as the index of names has it."""
+    return grams_of(key_of(text))

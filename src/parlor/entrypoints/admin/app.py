@@ -10,7 +10,25 @@ from parlor.core.identity.console import StandInConsole
 from parlor.entrypoints.admin import cookies
 from parlor.entrypoints.admin.console import Console
 from parlor.entrypoints.admin.gate import Gate, Papers
+from parlor.entrypoints.admin.people import ApiKeys, Logins, Roles, Sessions, Users
+from parlor.entrypoints.admin.role_forms import RoleForms
+from parlor.entrypoints.admin.social import Chats, Messages, Parties
+from parlor.entrypoints.admin.work import DeadLetters, Schedules, Tasks
 from parlor.wiring.console import wire_console
+
+LISTS = (
+    Users,
+    Roles,
+    Sessions,
+    ApiKeys,
+    Logins,
+    Parties,
+    Chats,
+    Messages,
+    Tasks,
+    Schedules,
+    DeadLetters,
+)
 
 
 def install_console(app: FastAPI, container: Container) -> None:
@@ -28,7 +46,10 @@ def install_console(app: FastAPI, container: Container) -> None:
 
 def make_console(container: Container, papers: Papers) -> Console:
     """List the pages, in the menu's order."""
-    return Console(container, papers, wire_console(container, container.settings))
+    console = Console(container, papers, wire_console(container, container.settings))
+    console.add_lists(LISTS)
+    console.add_page(RoleForms)
+    return console
 
 
 class ConsoleMount(Mount):

@@ -1,6 +1,6 @@
 """The console as sqladmin has it, with routes, templates and pages for errors of our own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +11,24 @@ from sqladmin.templating import Jinja2Templates
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from starlette.applications import Starlette
 from starlette.datastructures import URL
-from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from parlor.container import Container
-from parlor.core.shared.errors import Forbidden, NotFound, ParlorError, TooMany, Unavailable
 from parlor.entrypoints.admin import cookies
+from parlor.entrypoints.admin.actions import in_words
 from parlor.entrypoints.admin.gate import Papers
+from parlor.entrypoints.admin.listing import Listing
+from parlor.entrypoints.admin.lists import Rows
+from parlor.entrypoints.admin.pages import Page
 from parlor.entrypoints.admin.signing_in import Doors
 from parlor.entrypoints.admin.visits import Tone, asked_of, csrf_field, may
 from parlor.entrypoints.http.call import call_of
-from parlor.entrypoints.http.errors import BadRequest, InternalError, MethodNotAllowed, status_of, title_of
+from parlor.entrypoints.http.errors import InternalError, headers_of, known_error, status_of, title_of
 
 HERE = Path(__file__).parent
-KINDS: dict[int, type[ParlorError]] = {403: Forbidden, 404: NotFound, 405: MethodNotAllowed}
 
 log = structlog.stdlib.get_logger("parlor.console")
 
@@ -54,6 +55,15 @@ class Console(Admin):
             *Doors(container, papers, self.templates).routes,
         ]
 
+    def add_lists(self, lists: Sequence[type[Rows]]) -> None:
+        """Add tables' pages, in the menu's order, and their routes."""
+        for one in lists:
+            self.add_view(one)
+        views = [view for view in self.views if isinstance(view, Rows)]
+        for view in views:
+            view.furnish(self.container)
+        self.admin.router.routes += Listing(views, self.templates).routes
+
     def init_templating_engine(self) -> Jinja2Templates:
         """Let templates write paths, the token of a form, and what they were told to say."""
         templates = super().init_templating_engine()
@@ -65,14 +75,17 @@ class Console(Admin):
 
     async def index(self, request: Request) -> Response:
         """Show what there is."""
-        return await self.templates.TemplateResponse(request, "sqladmin/index.html")
+        views = [view for view in self.views if view.is_accessible(request)]
+        numbers = {view.identity: await view.number() for view in views if isinstance(view, Rows)}
+        context = {"views": views, "numbers": numbers}
+        return await self.templates.TemplateResponse(request, "sqladmin/index.html", context)
 
     async def show_error(self, request: Request, error: Exception) -> Response:
         """Turn whatever went wrong into a page; a mistake of ours is logged, and shows its request's id only."""
         if isinstance(error, ClientDisconnect):
             raise error
         call = call_of(request.scope)
-        known = _known(error)
+        known = known_error(error)
         if isinstance(known, InternalError):
             log.error("unexpected_error", exc_info=error, error=type(error).__name__)
         call.code = known.code
@@ -80,27 +93,24 @@ class Console(Admin):
         context = {
             "status": status,
             "heading": title_of(known.code),
-            "detail": known.detail,
+            "detail": in_words(known),
             "request_id": call.request_id,
         }
         answer = await self.templates.TemplateResponse(request, "sqladmin/error.html", context, status)
-        if isinstance(known, TooMany | Unavailable):
-            answer.headers["Retry-After"] = str(known.retry_after)
-        if isinstance(error, HTTPException) and error.headers:
-            answer.headers.update(error.headers)
+        answer.headers.update(_without_challenge(headers_of(known) or {}))
         return answer
 
     def add_page(self, page: type[BaseView | ModelView]) -> None:
         """Add a page and its line in the menu, behind those that are there."""
         self.add_view(page)
+        added = self.views[-1]
+        if isinstance(added, Page):
+            added.furnish()
 
 
-def _known(error: Exception) -> ParlorError:
-    if isinstance(error, ParlorError):
-        return error
-    if isinstance(error, HTTPException):
-        return KINDS.get(error.status_code, BadRequest)()
-    return InternalError()
+def _without_challenge(headers: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what asks a browser for a token: here one signs in by the form."""
+    return {name: value for name, value in headers.items() if name != "WWW-Authenticate"}
 
 
 @pass_context

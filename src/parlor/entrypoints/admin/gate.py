@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from urllib.parse import parse_qs, quote, urlsplit
 from uuid import UUID
 
-from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -25,7 +24,7 @@ from parlor.entrypoints.admin.visits import CSRF, KEY, Asked, Form
 from parlor.entrypoints.http.body import media_type, must_be_plain, read_body
 from parlor.entrypoints.http.call import Call, call_of
 from parlor.entrypoints.http.clients import Proxies
-from parlor.entrypoints.http.errors import BadRequest, UnsupportedMediaType
+from parlor.entrypoints.http.errors import FRAMEWORKS_OWN, BadRequest, UnsupportedMediaType
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -85,7 +84,7 @@ class Gate:
         self._stand_in = stand_in
         self._proxies = Proxies(settings.trusted_proxies)
         self._own = urlsplit(settings.public_url or "")
-        self._guarded = ExceptionMiddleware(self._pass, handlers={HTTPException: show, Exception: show})
+        self._guarded = ExceptionMiddleware(self._pass, handlers={FRAMEWORKS_OWN: show, Exception: show})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request pass, or answer it with a page; every answer bears the console's own policy."""

@@ -57,7 +57,7 @@ class Doors:
             call_of(request.scope).code = error.code
             return await self._form(request, error)
         asked.cookies = [self._papers.let_in(visit), self._papers.jar.erase(cookies.FORM)]
-        return RedirectResponse(_inside(asked.value("next")), status_code=303)
+        return RedirectResponse(inside(asked.value("next")), status_code=303)
 
     async def logout(self, request: Request) -> Response:
         """End the session itself: the cookie is worth nothing from then on."""
@@ -86,7 +86,7 @@ class Doors:
         context = {
             "error": error,
             "email": asked.value("email"),
-            "next": _inside(asked.value("next") or request.query_params.get("next", "")),
+            "next": inside(asked.value("next") or request.query_params.get("next", "")),
             "out": "out" in request.query_params,
         }
         status = 200 if error is None else status_of(type(error))
@@ -96,7 +96,7 @@ class Doors:
         return answer
 
 
-def _inside(path: str) -> str:
+def inside(path: str) -> str:
     """Answer a path of the console, and its home for anything else: nobody is led away from here."""
     plain = path.isascii() and path.isprintable() and "\\" not in path and "//" not in path
     return path if plain and path.startswith(HOME) else HOME

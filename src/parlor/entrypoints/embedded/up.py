@@ -111,6 +111,8 @@ async def _greet(container: Container, listener: socket.socket) -> None:
         else f"{ADMIN_EMAIL} / (set on the first run; new one: {RESET})"
     )
     print(f"docs     {base}/docs")  # noqa: T201 - the command's own output
+    if container.settings.console:
+        print(f"console  {base}/admin")  # noqa: T201 - the command's own output
     print(f"admin    {shown}")  # noqa: T201 - the command's own output
     print(f"try      {try_it(base)}", flush=True)  # noqa: T201 - the command's own output
 

@@ -98,6 +98,7 @@ STATUS: Mapping[type[ParlorError], int] = {
     InternalError: 500,
     Unavailable: 503,
 }
+FRAMEWORKS_OWN = HTTPException
 _OF_STATUS = {status: kind for kind, status in STATUS.items()}
 
 
@@ -131,7 +132,7 @@ def problem(error: ParlorError, request_id: str) -> Response:
     return Response(
         problem_json(error, request_id),
         status_code=status_of(type(error)),
-        headers=_headers(error),
+        headers=headers_of(error),
         media_type=PROBLEM,
     )
 
@@ -156,11 +157,23 @@ async def _validation_error(request: Request, error: Exception) -> Response:
 
 
 async def _framework_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    kind = _OF_STATUS.get(error.status_code, BadRequest)
-    if kind is MethodNotAllowed:
-        return await _parlor_error(request, MethodNotAllowed(allow=_methods_of(request)))
-    return await _parlor_error(request, kind())
+    known = known_error(error)
+    if isinstance(known, MethodNotAllowed):
+        known.allow = _methods_of(request)
+    return await _parlor_error(request, known)
+
+
+def known_error(error: Exception) -> ParlorError:
+    """Name what went wrong in our words: the framework's errors by their status, a mistake as an InternalError."""
+    match error:
+        case ParlorError():
+            return error
+        case HTTPException(status_code=405):
+            return MethodNotAllowed(allow=(error.headers or {}).get("Allow", ""))
+        case HTTPException():
+            return _OF_STATUS.get(error.status_code, BadRequest)()
+        case _:
+            return InternalError()
 
 
 def _methods_of(request: Request) -> str:
@@ -172,7 +185,8 @@ def _methods_of(request: Request) -> str:
     return ", ".join(sorted(known))
 
 
-def _headers(error: ParlorError) -> dict[str, str] | None:
+def headers_of(error: ParlorError) -> dict[str, str] | None:
+    """Say what an answer with this error bears in its head."""
     match error:
         case InvalidToken():
             return {"WWW-Authenticate": 'Bearer error="invalid_token"'}
