@@ -1,6 +1,6 @@
 # Parlor's commands: `make` alone lists them. Nothing but Python 3.11 or newer and git has to be there.
 .DEFAULT_GOAL := help
-.PHONY: help run test unit lint format types bench faults pgbouncer fuzz migration docs
+.PHONY: help run test unit lint format types bench faults pgbouncer fuzz migration docs screenshots
 
 BIN := .venv/bin
 RUN := .venv/installed
@@ -57,6 +57,9 @@ docs: $(DEV) ## write the pages that come from the code
 	@mv docs/problems.md.new docs/problems.md
 	@$(BIN)/python -m parlor.entrypoints.asyncapi > docs/asyncapi.json.new
 	@mv docs/asyncapi.json.new docs/asyncapi.json
+
+screenshots: $(DEV) ## take the pictures of the console that these pages show
+	@$(BIN)/python -m tests.screenshots
 
 $(RUN): pyproject.toml constraints.txt scripts/install.sh
 	@sh scripts/install.sh .

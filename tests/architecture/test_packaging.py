@@ -93,7 +93,7 @@ def test_an_installed_package_finds_its_newest_migration(unpacked: Path) -> None
 
 def test_the_wheel_holds_source_only(unpacked: Path) -> None:
     kinds = {path.suffix for path in (unpacked / "parlor").rglob("*") if path.is_file()}
-    assert kinds == {".py", ".txt", ".ini", ".mako"}
+    assert kinds == {".py", ".txt", ".ini", ".mako", ".html", ".css", ".js", ".svg"}
 
 
 def test_constraints_are_names_and_versions_in_order() -> None:

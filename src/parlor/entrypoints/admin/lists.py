@@ -49,7 +49,7 @@ class Rows(ModelView):
     order: ClassVar[tuple[str, ...]] = ("id",)
     ascending: ClassVar[bool] = False
     filters: ClassVar[Sequence[Filter]] = ()
-    searches: ClassVar[str] = ""
+    searches: ClassVar[str] = "id"
     related: ClassVar[Sequence[Related]] = ()
     elsewhere: ClassVar[Sequence[tuple[str, str, str]]] = ()
     new: ClassVar[str] = ""

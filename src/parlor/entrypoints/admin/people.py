@@ -47,7 +47,7 @@ class Users(Rows, model=rows.User):
         "deleted_at",
     ]
     column_labels = {"email": "E-mail", "display_name": "Name", "email_verified": "E-mail verified"}
-    searches = "Part of the address or name, or an id"
+    searches = "part of the address or name, or id"
     filters = (
         Filter("status", "Status", lambda word: tables.users.c.status == word, ("active", "disabled")),
         Filter(
@@ -148,7 +148,7 @@ class Roles(Rows, model=rows.Role):
     order, ascending = ("name",), True
     column_list = ["name", "description", "permissions"]
     column_details_list = ["name", "description", "permissions"]
-    searches = "The beginning of a name"
+    searches = "the beginning of a name"
     new = "new_role"
     edit = "change_role"
 
@@ -192,7 +192,6 @@ class Sessions(Rows, model=rows.Session):
         "created_at": "Began",
         "last_used_at": "Last used",
     }
-    searches = "Id"
     filters = (Filter("user", "User (e-mail or id)", user_is(tables.sessions.c.user_id)),)
 
     @classmethod
@@ -232,7 +231,7 @@ class ApiKeys(Rows, model=rows.ApiKey):
         "expires_at",
         "revoked_at",
     ]
-    searches = "Prefix or id"
+    searches = "prefix or id"
     filters = (Filter("user", "Maker (e-mail or id)", user_is(tables.api_keys.c.maker_id)),)
 
     def search(self, term: str) -> ColumnElement[bool]:
@@ -267,5 +266,4 @@ class Logins(Rows, model=rows.LoginEntry):
     column_list = ["at", "user", "outcome", "method", "ip", "user_agent"]
     column_details_list = [*column_list, "session", "id"]
     column_labels = {"ip": "Address", "user_agent": "Browser"}
-    searches = "Id"
     filters = (Filter("user", "User (e-mail or id)", user_is(tables.logins.c.user_id)),)

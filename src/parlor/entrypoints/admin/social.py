@@ -42,7 +42,7 @@ class Parties(Rows, model=rows.Party):
         "updated_at",
     ]
     column_labels = {"member_count": "Members", "capacity": "Seats"}
-    searches = "Part of the name, three letters or more, or an id"
+    searches = "part of the name, or id"
     related = (
         Related(
             "Members", rows.PartyMember, "party_id", "joined_at", ("user", "role", "joined_at"), ("user",)
@@ -94,7 +94,6 @@ class Chats(Rows, model=rows.Chat):
     column_list = ["title", "kind", "party", "member_count", "created_at", "ended_at"]
     column_details_list = [*column_list, "id", "updated_at"]
     column_labels = {"member_count": "Members"}
-    searches = "Id"
     elsewhere = (("Messages", "message", "chat"),)
 
 
@@ -119,7 +118,6 @@ class Messages(Rows, model=rows.Message):
         "deleted_at",
     ]
     column_labels = {"seq": "No."}
-    searches = "Id"
     filters = (Filter("chat", "Chat (id)", id_is(tables.messages.c.chat_id)),)
 
     @classmethod

@@ -58,7 +58,6 @@ class Tasks(Rows, model=rows.Task):
         "requester_id": "Asked for by (id)",
         "run_at": "Due",
     }
-    searches = "Id"
     filters = (
         Filter("status", "Status", equals(tables.tasks.c.status), tuple(TaskStatus)),
         Filter("user", "For (e-mail or id)", user_is(tables.tasks.c.user_id)),
@@ -114,7 +113,6 @@ class Schedules(Rows, model=rows.Schedule):
         "created_at",
     ]
     column_labels = {"next_run_at": "Next run", "last_run_at": "Last run", "timezone": "Time zone"}
-    searches = "Id"
     filters = (Filter("user", "Owner (e-mail or id)", user_is(tables.schedules.c.owner_id)),)
 
     @classmethod
@@ -160,7 +158,6 @@ class DeadLetters(Rows, model=rows.DeadLetter):
     column_list = ["reason", "detail", "routing_key", "message_id", "dead_at", "replayed_at"]
     column_details_list = [*column_list, "content_type", "body_bytes", "id"]
     column_labels = {"body_bytes": "Body (bytes)", "dead_at": "Came", "replayed_at": "Sent again"}
-    searches = "Id"
     filters = (Filter("reason", "Reason", equals(tables.dead_letters.c.reason)),)
 
     @classmethod
