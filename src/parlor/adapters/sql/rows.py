@@ -5,7 +5,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from parlor.adapters.sql.engine import ACQUIRE_S, CONNECT_S, LIMITS
 
 CONNECTIONS = 2
-READ_ONLY = {"default_transaction_read_only": "on"}
+READ_ONLY = {
+    "default_transaction_read_only": "on",
+    "plan_cache_mode": "force_custom_plan",  # which index is the shorter way depends on what is sought
+}
 
 
 def reading_engine(url: str) -> AsyncEngine:

@@ -1,5 +1,6 @@
 """The console's door: a session of its own, for whoever may manage something."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,6 +18,14 @@ CONSOLE_IDLE = timedelta(hours=1)
 CONSOLE_PERMISSIONS = frozenset(
     {"users:manage", "roles:manage", "api_keys:manage", "parties:manage", "chats:moderate", "tasks:manage"}
 )
+
+
+def must_manage_something(permissions: AbstractSet[str]) -> None:
+    """Raise PermissionMissing for who has nothing to do in the console."""
+    if not permissions & CONSOLE_PERMISSIONS:
+        raise PermissionMissing(
+            "This account may not use the console: it has no permission to manage anything."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +64,7 @@ class EnterConsole:
 
     async def _admit(self, user: User) -> None:
         known = await self.directory.by_id(user.id)
-        if known is None or not known.permissions & CONSOLE_PERMISSIONS:
-            raise PermissionMissing(
-                "This account may not use the console: it has no permission to manage anything."
-            )
+        must_manage_something(known.permissions if known is not None else frozenset())
 
 
 @dataclass(frozen=True, slots=True)

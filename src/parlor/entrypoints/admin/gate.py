@@ -13,14 +13,14 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from parlor.config import Settings
-from parlor.core.identity.console import StandInConsole, Visit
+from parlor.core.identity.console import StandInConsole, Visit, must_manage_something
 from parlor.core.identity.model import InvalidToken
 from parlor.core.shared.errors import Forbidden, Unauthenticated
 from parlor.core.shared.ids import SessionId, UserId
 from parlor.entrypoints.admin import cookies
 from parlor.entrypoints.admin.cookies import Jar, cookies_of
 from parlor.entrypoints.admin.seals import Seals
-from parlor.entrypoints.admin.visits import CSRF, KEY, Asked, Form
+from parlor.entrypoints.admin.visits import CSRF, KEY, Asked, Form, principal_in
 from parlor.entrypoints.http.body import media_type, must_be_plain, read_body
 from parlor.entrypoints.http.call import Call, call_of
 from parlor.entrypoints.http.clients import Proxies
@@ -32,6 +32,7 @@ POLICY = (
 )
 ASSETS = f"{cookies.PATH}/statics/"
 LOGIN = f"{cookies.PATH}/login"
+LOGOUT = f"{cookies.PATH}/logout"
 KEPT_BY_BROWSERS = (b"cache-control", b"public, max-age=86400")
 SAFE = frozenset({"GET", "HEAD"})
 SEEN_EVERY_S = 60.0
@@ -113,6 +114,8 @@ class Gate:
             asked.form = await _form(call, receive)
             if not self._papers.forms.marked(self._form_subject(asked, kept), asked.value(CSRF)):
                 raise Forbidden(OLD_FORM)
+        if signed_in and scope["path"] != LOGOUT:
+            must_manage_something(principal_in(asked).actor.permissions)
         return None
 
     async def _recognise(self, asked: Asked, kept: dict[str, str]) -> bool:

@@ -20,11 +20,12 @@ from parlor.core.identity.roles import BUILT_IN, MANAGE_ROLES
 from parlor.core.identity.sessions import EndSessionOf
 from parlor.entrypoints.admin import rows
 from parlor.entrypoints.admin.actions import Action
-from parlor.entrypoints.admin.filters import Filter, user_is, uuid_in
+from parlor.entrypoints.admin.filters import Filter, one_of, user_is, uuid_in
 from parlor.entrypoints.admin.lists import Rows
 
 PEOPLE = "People"
 SHORTEST_PART = 3  # of a shorter text the index knows only where a word begins with it
+STATUSES = tuple(map(str, UserStatus))
 MANAGE_KEYS = "api_keys:manage"
 
 
@@ -49,7 +50,7 @@ class Users(Rows, model=rows.User):
     column_labels = {"email": "E-mail", "display_name": "Name", "email_verified": "E-mail verified"}
     searches = "part of the address or name, or id"
     filters = (
-        Filter("status", "Status", lambda word: tables.users.c.status == word, ("active", "disabled")),
+        Filter("status", "Status", one_of(tables.users.c.status, STATUSES), STATUSES),
         Filter(
             "role",
             "Role",

@@ -23,6 +23,7 @@ from parlor.entrypoints.http.errors import status_of
 from parlor.entrypoints.http.identity import Credentials
 
 HOME = f"{cookies.PATH}/"
+ODD = ("\\", "//", "..")
 
 
 class Doors:
@@ -98,5 +99,5 @@ class Doors:
 
 def inside(path: str) -> str:
     """Answer a path of the console, and its home for anything else: nobody is led away from here."""
-    plain = path.isascii() and path.isprintable() and "\\" not in path and "//" not in path
+    plain = path.isascii() and path.isprintable() and not any(odd in path for odd in ODD)
     return path if plain and path.startswith(HOME) else HOME

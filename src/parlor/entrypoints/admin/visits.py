@@ -16,6 +16,7 @@ from parlor.core.shared.errors import Unauthenticated
 
 KEY = "parlor.console"
 CSRF = "csrf"
+LONGEST = 400  # of a sentence: a few of them must fit into a cookie
 
 Form = Mapping[str, Sequence[str]]
 
@@ -41,7 +42,7 @@ class Asked:
 
     def tell(self, tone: Tone, sentence: str) -> None:
         """Show a sentence on the next page."""
-        self.tells.append((tone, sentence))
+        self.tells.append((tone, sentence[:LONGEST]))
 
     def value(self, name: str) -> str:
         """Read a field of the form; empty where it has none."""
@@ -58,12 +59,16 @@ def asked_of(request: Request) -> Asked:
     return asked_in(request.scope)
 
 
+def principal_in(asked: Asked) -> Principal:
+    """Give who is signed in. Raises Unauthenticated."""
+    if asked.principal is None:
+        raise Unauthenticated
+    return asked.principal
+
+
 def principal_of(request: Request) -> Principal:
     """Give who is signed in. Raises Unauthenticated."""
-    principal = asked_of(request).principal
-    if principal is None:
-        raise Unauthenticated
-    return principal
+    return principal_in(asked_of(request))
 
 
 def actor_of(request: Request) -> Actor:

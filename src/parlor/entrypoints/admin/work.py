@@ -11,10 +11,11 @@ from parlor.core.tasks.schedules_use_cases import ChangeSchedule, RemoveSchedule
 from parlor.core.tasks.use_cases import CancelTask, RetryTask
 from parlor.entrypoints.admin import rows
 from parlor.entrypoints.admin.actions import Action
-from parlor.entrypoints.admin.filters import Filter, equals, user_is
+from parlor.entrypoints.admin.filters import Filter, equals, one_of, user_is
 from parlor.entrypoints.admin.lists import Rows
 
 WORK = "Background"
+STATUSES = tuple(map(str, TaskStatus))
 LIVE = frozenset({"scheduled", "queued", "running"})
 
 
@@ -59,7 +60,7 @@ class Tasks(Rows, model=rows.Task):
         "run_at": "Due",
     }
     filters = (
-        Filter("status", "Status", equals(tables.tasks.c.status), tuple(TaskStatus)),
+        Filter("status", "Status", one_of(tables.tasks.c.status, STATUSES), STATUSES),
         Filter("user", "For (e-mail or id)", user_is(tables.tasks.c.user_id)),
     )
 

@@ -74,6 +74,12 @@ tasks = Table(
         postgresql_where=text("user_id is null and requester_id is not null"),
     ),
     Index("ix_tasks_created", text("created_at desc"), text("id desc")),
+    Index(
+        "ix_tasks_failed",
+        text("created_at desc"),
+        text("id desc"),
+        postgresql_where=text("status = 'failed'"),
+    ),
     Index("ix_tasks_due", "run_at", postgresql_where=text("status = 'scheduled'")),
     Index("ix_tasks_queued", "queued_at", postgresql_where=text("status = 'queued'")),
     Index(
