@@ -4,7 +4,7 @@ import asyncio
 from contextlib import closing
 from pathlib import Path
 
-from playwright.async_api import Page
+from playwright.async_api import Page, ViewportSize
 
 from parlor.adapters.sql.schema import Schema
 from tests.browser import a_browser
@@ -14,7 +14,7 @@ from tests.servers import KINDS
 from tests.serving import an_api
 
 IMAGES = Path(__file__).parents[1] / "docs/images"
-SIZE = {"width": 1200, "height": 700}
+SIZE = ViewportSize(width=1200, height=700)
 
 
 async def main() -> None:
@@ -23,7 +23,7 @@ async def main() -> None:
     with closing(KINDS["postgres"]()) as server:
         server.start()
         await Schema(server.url).upgrade()
-        async with an_api(server.url, PARLOR_CONSOLE=True) as api, a_browser() as browser:
+        async with an_api(server.url, PARLOR_CONSOLE="true") as api, a_browser() as browser:
             sample = await fill(api)
             page = await browser.new_page(viewport=SIZE)
             await page.goto(f"{api.base}/admin/login")

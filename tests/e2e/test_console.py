@@ -42,7 +42,7 @@ async def api(postgres_url: str, template: str) -> AsyncIterator[Api]:
     """Serve one application for the file."""
     name = f"parlor_test_{uuid4().hex}"
     await execute(postgres_url, f"create database {name} template {template} strategy file_copy")
-    async with an_api(named(postgres_url, name), PARLOR_CONSOLE=True) as api:
+    async with an_api(named(postgres_url, name), PARLOR_CONSOLE="true") as api:
         yield api
     await drop(postgres_url, name)
 

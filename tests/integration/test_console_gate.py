@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from uuid import UUID
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from parlor.core.identity.console import CONSOLE_IDLE, CONSOLE_LIFE, EnterConsol
 from parlor.core.identity.model import Client
 from parlor.core.identity.ports import PasswordHasher
 from parlor.core.identity.throttling import LOGIN_BY_ACCOUNT
+from parlor.core.shared.ids import SessionId, UserId
 from parlor.entrypoints.admin.cookies import FLASH, SESSION
 from parlor.entrypoints.admin.gate import Papers
 from parlor.entrypoints.admin.seals import Seals
@@ -91,8 +93,8 @@ OVER: dict[str, Callable[[Visit], Visit]] = {
     "idle": lambda visit: replace(visit, seen_at=visit.seen_at - IDLE_S),
     "old": lambda visit: replace(visit, came_at=visit.came_at - LIFE_S),
     "of an earlier epoch": lambda visit: replace(visit, epoch=visit.epoch - 1),
-    "of another session": lambda visit: replace(visit, session_id=type(visit.session_id)(int=7)),
-    "of another user": lambda visit: replace(visit, user_id=type(visit.user_id)(int=7)),
+    "of another session": lambda visit: replace(visit, session_id=SessionId(UUID(int=7))),
+    "of another user": lambda visit: replace(visit, user_id=UserId(UUID(int=7))),
 }
 
 
@@ -137,7 +139,7 @@ async def test_who_loses_the_role_is_shown_nothing_more(
     "forged", ["", "x", "a.b", "=" * 4100, "\u00e9"], ids=["empty", "x", "dot", "long", "foreign"]
 )
 async def test_what_was_not_sealed_here_opens_nothing(client: httpx.AsyncClient, forged: str) -> None:
-    answer = await client.get("/admin/", headers={"cookie": f"{SESSION}={forged}".encode()})
+    answer = await client.get("/admin/", headers=[(b"cookie", f"{SESSION}={forged}".encode())])
     assert answer.status_code == 303
 
 

@@ -2,20 +2,22 @@
 
 import re
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
 from sqlalchemy import text
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import configure_mappers
 from starlette.requests import Request
 
+from parlor.adapters.sql.errors import PoolExhausted
+from parlor.adapters.sql.rows import CONNECTIONS, ReadingRoom
 from parlor.container import Container
 from parlor.core.identity.ports import PasswordHasher
-from parlor.core.shared.errors import Unavailable
+from parlor.core.shared.errors import DatabaseAway, Unavailable
 from parlor.entrypoints.admin import lists, rows
 from parlor.entrypoints.admin.app import LISTS, make_console
 from parlor.entrypoints.admin.gate import Papers
@@ -81,7 +83,9 @@ async def plan_of(view: Rows, request: Request) -> str:
     async with view.reading() as session:
         for setting in ("enable_seqscan", "enable_sort", "enable_bitmapscan"):
             await session.execute(text(f"set local {setting} = off"))
-        compiled = statement.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})
+        compiled = statement.compile(
+            dialect=session.get_bind().dialect, compile_kwargs={"literal_binds": True}
+        )
         lines = await session.execute(text(f"explain {compiled}".replace(":", r"\:")))
         return "\n".join(line for (line,) in lines)
 
@@ -155,13 +159,41 @@ async def test_its_sessions_cannot_write(views: dict[str, Rows]) -> None:
             await session.execute(text("update users set status = 'disabled'"))
 
 
+async def test_a_database_that_is_away_is_told_so() -> None:
+    room = ReadingRoom("postgresql://nobody@127.0.0.1:1/nothing?sslmode=disable")
+
+    async def look() -> None:
+        async with room.session() as session:
+            await session.execute(text("select 1"))
+
+    with pytest.raises(DatabaseAway):
+        await look()
+    await room.close()
+
+
+async def test_who_finds_no_connection_is_told_so(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("parlor.adapters.sql.rows.ACQUIRE_S", 0.01)
+    room = ReadingRoom(database_url)
+
+    async def crowd(number: int) -> None:
+        async with AsyncExitStack() as stack:
+            for _ in range(number):
+                session = await stack.enter_async_context(room.session())
+                await session.execute(text("select 1"))
+
+    await crowd(CONNECTIONS)
+    with pytest.raises(PoolExhausted):
+        await crowd(CONNECTIONS + 1)
+    await room.close()
+
+
 async def test_what_takes_too_long_is_told_so(views: dict[str, Rows]) -> None:
     async def dawdle() -> None:
         async with views["user"].reading() as session:
             await session.execute(text("set local statement_timeout = 1"))
             await session.execute(text("select pg_sleep(10)"))
 
-    with pytest.raises(Unavailable, match="takes longer"):
+    with pytest.raises(Unavailable, match="took too long"):
         await dawdle()
 
 

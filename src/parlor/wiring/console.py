@@ -1,21 +1,19 @@
 """The console's own way to rows; imported by the process that serves it only, since SQLAlchemy's ORM is large."""
 
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-
 from parlor.adapters.health import nothing
 from parlor.adapters.sql.naming import grams_of, key_of
-from parlor.adapters.sql.rows import reading_engine, reading_sessions
+from parlor.adapters.sql.rows import ReadingRoom
 from parlor.config import BadSettings, Settings
 from parlor.wiring.assembly import Assembly
 
 
-def wire_console(parts: Assembly, settings: Settings) -> async_sessionmaker[AsyncSession]:
-    """Make sessions that only read; their connections end with the process's other parts."""
+def wire_console(parts: Assembly, settings: Settings) -> ReadingRoom:
+    """Make a place to read rows; its connections end with the process's other parts."""
     if settings.database is None:
         raise BadSettings("set DATABASE_URL first")
-    engine = reading_engine(settings.database)
-    parts.opens(nothing, engine.dispose)
-    return reading_sessions(engine)
+    room = ReadingRoom(settings.database)
+    parts.opens(nothing, room.close)
+    return room
 
 
 def name_grams(text: str) -> str:

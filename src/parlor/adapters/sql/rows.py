@@ -1,33 +1,68 @@
 """Sessions of SQLAlchemy's own for pages that only read: few connections, short statements, no way to write."""
 
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError, TimeoutError as NoConnection
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 from parlor.adapters.sql.engine import ACQUIRE_S, CONNECT_S, LIMITS
+from parlor.adapters.sql.errors import PoolExhausted, translated
 
 CONNECTIONS = 2
+COMMAND_S = 10.0
 READ_ONLY = {
     "default_transaction_read_only": "on",
     "plan_cache_mode": "force_custom_plan",  # which index is the shorter way depends on what is sought
 }
 
 
-def reading_engine(url: str) -> AsyncEngine:
-    """Make it; no server needs to answer yet. A connection is waited for 2 s."""
-    return create_async_engine(
-        url.replace("postgresql://", "postgresql+asyncpg://", 1),
-        pool_size=CONNECTIONS,
-        max_overflow=0,
-        pool_timeout=ACQUIRE_S,
-        pool_pre_ping=True,
-        hide_parameters=True,
-        connect_args={
-            "timeout": CONNECT_S,
-            "command_timeout": 10,
-            "server_settings": {**LIMITS, **READ_ONLY, "application_name": "parlor console"},
-        },
-    )
+class ReadingRoom:
+    """Rows to look at, and nothing to write with; a connection is waited for 2 s."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._engine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=self._connect,  # SQLAlchemy does not know a URL's `sslmode`
+            pool_size=CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=ACQUIRE_S,
+            pool_pre_ping=True,
+            hide_parameters=True,
+        )
+        self.sessions = async_sessionmaker(self._engine, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """Lend a session; raises PoolExhausted, DatabaseAway, and the other errors of `errors.py`."""
+        try:
+            async with self.sessions() as session:
+                yield session
+        except NoConnection as error:
+            raise PoolExhausted from error
+        except Exception as error:
+            other = translated(_cause(error))
+            if other is None:
+                raise
+            raise other from error
+
+    async def close(self) -> None:
+        """End every connection."""
+        await self._engine.dispose()
+
+    async def _connect(self) -> asyncpg.Connection:
+        return await asyncpg.connect(
+            self._url,
+            timeout=CONNECT_S,
+            command_timeout=COMMAND_S,
+            server_settings={**LIMITS, **READ_ONLY, "application_name": "parlor console"},
+        )
 
 
-def reading_sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
-    """Make what opens sessions on it."""
-    return async_sessionmaker(engine, expire_on_commit=False)
+def _cause(error: BaseException) -> BaseException:
+    """Find the driver's error behind the ones that it is wrapped in."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        return error.orig.__cause__ or error.orig
+    return error

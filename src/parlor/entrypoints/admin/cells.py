@@ -28,7 +28,7 @@ def shown(value: Any, prop: str, *, whole: bool) -> Markup:
         return badge(value) if prop in WORDS else _text(value, whole=whole)
     match value:
         case datetime():
-            written = moment(value)
+            written = moment(value, to_the_second=whole)
         case UUID():
             written = code(value) if whole else code(f"…{str(value)[-6:]}")
         case Mapping():
@@ -45,11 +45,12 @@ def word(text: object) -> Markup:
     return Markup('<span class="badge console-word">{}</span>').format(text)
 
 
-def moment(value: datetime) -> Markup:
+def moment(value: datetime, *, to_the_second: bool) -> Markup:
     """Write a moment in UTC; the browser's own time stands beside the pointer."""
     utc = value.astimezone(UTC)
     return Markup('<time datetime="{}">{}</time>').format(
-        utc.strftime("%Y-%m-%dT%H:%M:%SZ"), utc.strftime("%Y-%m-%d %H:%M:%S")
+        utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        utc.strftime("%Y-%m-%d %H:%M:%S" if to_the_second else "%Y-%m-%d %H:%M"),
     )
 
 

@@ -1,8 +1,9 @@
 """The console as sqladmin has it, with routes, templates and pages for errors of our own."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from jinja2 import pass_context
@@ -33,21 +34,29 @@ HERE = Path(__file__).parent
 log = structlog.stdlib.get_logger("parlor.console")
 
 
+class RowSource(Protocol):
+    """What rows are read from: a maker of sessions for sqladmin, and our way to one, with errors of ours."""
+
+    @property
+    def sessions(self) -> async_sessionmaker[AsyncSession]: ...
+
+    def session(self) -> AbstractAsyncContextManager[AsyncSession]: ...
+
+
 class Console(Admin):
     """sqladmin's menu, lists and details. Its own forms, exports, deletions and actions have no route here."""
 
-    def __init__(
-        self, container: Container, papers: Papers, sessions: async_sessionmaker[AsyncSession]
-    ) -> None:
+    def __init__(self, container: Container, papers: Papers, room: RowSource) -> None:
         super().__init__(
             Starlette(),  # it would mount itself; we do that, behind the gate
-            session_maker=sessions,
+            session_maker=room.sessions,
             base_url=cookies.PATH,
             title="Parlor",
             favicon_url=f"{cookies.PATH}/statics/icon.svg",
             templates_dir=str(HERE / "templates"),
         )
         self.container = container
+        self._reading = room.session
         statics = StaticFiles(directory=HERE / "static", packages=["sqladmin"])
         self.admin.router.routes = [
             Mount("/statics", app=statics, name="statics"),
@@ -61,7 +70,7 @@ class Console(Admin):
             self.add_view(one)
         views = [view for view in self.views if isinstance(view, Rows)]
         for view in views:
-            view.furnish(self.container)
+            view.furnish(self.container, self._reading)
         self.admin.router.routes += Listing(views, self.templates).routes
 
     def init_templating_engine(self) -> Jinja2Templates:

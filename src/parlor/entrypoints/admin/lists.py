@@ -1,7 +1,7 @@
 """Pages of rows: read only, by keys and not by numbers, so that the last page costs what the first does."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 from uuid import UUID
@@ -9,12 +9,12 @@ from uuid import UUID
 from markupsafe import Markup, escape
 from sqladmin import ModelView
 from sqlalchemy import ColumnElement, Select, func, inspect, literal, select, text, tuple_
-from sqlalchemy.exc import DBAPIError, TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 from starlette.requests import Request
 
 from parlor.container import Container
-from parlor.core.shared.errors import DatabaseAway, Invalid, NotFound, Unavailable
+from parlor.core.shared.errors import Invalid, NotFound
 from parlor.entrypoints.admin import cookies
 from parlor.entrypoints.admin.actions import Action
 from parlor.entrypoints.admin.cells import shown
@@ -27,8 +27,9 @@ from parlor.entrypoints.http.paging import Cursors
 
 PAGE = 50
 COUNTED = 10_000
-TAKES_TOO_LONG = "Finding these rows takes longer than the console may. Ask for fewer of them."
-TOO_SLOW = "57014"  # SQLSTATE query_canceled: the statement's own timeout
+
+# Lends a session that only reads. Raises what is Unavailable.
+Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Rows(ModelView):
     elsewhere: ClassVar[Sequence[tuple[str, str, str]]] = ()
     new: ClassVar[str] = ""
     edit: ClassVar[str] = ""
+    reading: Reading
     acts: Mapping[str, Action]
     cursors: Cursors
 
@@ -63,8 +65,9 @@ class Rows(ModelView):
         del container
         return ()
 
-    def furnish(self, container: Container) -> None:
+    def furnish(self, container: Container, reading: Reading) -> None:
         """Take what the process has."""
+        self.reading = reading
         self.acts = {action.name: action for action in self.actions_of(container)}
         self.cursors = Cursors(f"console:{self.identity}", container.settings.secrets)
 
@@ -172,19 +175,6 @@ class Rows(ModelView):
                 return f"about {guessed:,}"
             counted = int(await session.scalar(few) or 0)
         return f"{counted:,}" if counted < COUNTED else f"more than {COUNTED:,}"
-
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[Any]:
-        """Open a session that only reads. Raises DatabaseAway, Unavailable where it takes too long."""
-        try:
-            async with self.session_maker() as session:
-                yield session
-        except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) == TOO_SLOW:
-                raise Unavailable(TAKES_TOO_LONG) from error
-            raise DatabaseAway from error
-        except (OSError, PoolTimeout) as error:
-            raise DatabaseAway from error
 
     def _page(self, request: Request, key: Sequence[Any] | None, *, backwards: bool) -> Select[Any]:
         down = self.ascending == backwards
