@@ -89,7 +89,7 @@ async def a_visitor(api: Api, email: str) -> AsyncIterator[httpx.AsyncClient]:
     """Sign in without a browser, for what a browser would not do."""
     async with httpx.AsyncClient(base_url=api.base, trust_env=False) as client:
         form = await client.get("/admin/login")
-        given = {"email": email, "password": PASSWORD, "csrf": token_in(form), "next": "/admin/"}
+        given = {"username": email, "password": PASSWORD, "csrf": token_in(form), "next": "/admin/"}
         answer = await client.post("/admin/login", data=given)
         assert answer.headers.get("location") == "/admin/", answer.text
         yield client
@@ -121,7 +121,7 @@ async def test_a_wrong_password_and_an_unknown_address_look_the_same(api: Api, s
         async with httpx.AsyncClient(base_url=api.base, trust_env=False) as client:
             csrf = token_in(await client.get("/admin/login"))
             answer = await client.post(
-                "/admin/login", data={"email": email, "password": "wrong", "csrf": csrf}
+                "/admin/login", data={"username": email, "password": "wrong", "csrf": csrf}
             )
             told.append((answer.status_code, answer.text.replace(email, "").replace(csrf, "")))
     assert told[0] == told[1]
@@ -292,7 +292,7 @@ async def test_a_session_that_was_fixed_before_the_login_is_not_the_one_behind_i
         async with httpx.AsyncClient(base_url=api.base, trust_env=False) as victim:
             victim.cookies.set("parlor_console", planted, domain="127.0.0.1", path="/admin")
             form = token_in(await victim.get("/admin/login"))
-            given = {"email": sample.email("Ada"), "password": PASSWORD, "csrf": form}
+            given = {"username": sample.email("Ada"), "password": PASSWORD, "csrf": form}
             answer = await victim.post("/admin/login", data=given)
             assert answer.status_code == 303
             assert f"parlor_console={planted}" not in str(answer.headers.get_list("set-cookie"))

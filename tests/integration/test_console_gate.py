@@ -73,7 +73,7 @@ async def show(house: House, client: httpx.AsyncClient, visit: Visit) -> httpx.R
 async def log_in(client: httpx.AsyncClient, email: str, password: str = PASSWORD) -> httpx.Response:
     found = TOKEN.search((await client.get("/admin/login")).text)
     assert found is not None
-    return await client.post("/admin/login", data={"email": email, "password": password, "csrf": found[1]})
+    return await client.post("/admin/login", data={"username": email, "password": password, "csrf": found[1]})
 
 
 async def test_a_visit_opens_the_console(house: House, client: httpx.AsyncClient, visit: Visit) -> None:
@@ -223,7 +223,7 @@ async def test_a_login_leads_nowhere_else(
 ) -> None:
     found = TOKEN.search((await client.get("/admin/login")).text)
     assert found is not None
-    form = {"email": await email_of(house, admin), "password": PASSWORD, "csrf": found[1], "next": asked}
+    form = {"username": await email_of(house, admin), "password": PASSWORD, "csrf": found[1], "next": asked}
     assert (await client.post("/admin/login", data=form)).headers["location"] == led
 
 

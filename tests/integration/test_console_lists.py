@@ -67,7 +67,7 @@ async def admin(house: House) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(transport=house.transport, base_url="http://test") as client:
         found = TOKEN.search((await client.get("/admin/login")).text)
         assert found is not None
-        form = {"email": "ada@example.org", "password": PASSWORD, "csrf": found[1]}
+        form = {"username": "ada@example.org", "password": PASSWORD, "csrf": found[1]}
         assert (await client.post("/admin/login", data=form)).status_code == 303
         yield client
 

@@ -69,7 +69,7 @@ class Doors:
 
     async def _let_in(self, asked: Asked) -> Visit:
         try:
-            given = Credentials(email=asked.value("email"), password=asked.value("password"))
+            given = Credentials(email=asked.value("username"), password=asked.value("password"))
         except ValidationError:
             raise InvalidCredentials from None
         network = asked.client.network
@@ -86,7 +86,7 @@ class Doors:
         asked = asked_of(request)
         context = {
             "error": error,
-            "email": asked.value("email"),
+            "email": asked.value("username"),
             "next": inside(asked.value("next") or request.query_params.get("next", "")),
             "out": "out" in request.query_params,
         }
