@@ -13,6 +13,7 @@ from parlor.adapters.http.guard import AllowList
 from parlor.adapters.payloads import PydanticPayloads
 from parlor.adapters.sql.engine import Database
 from parlor.adapters.sql.letters import SqlLetterViews
+from parlor.adapters.sql.operations import SqlOperationsViews
 from parlor.adapters.sql.outbox import SqlOutboxes
 from parlor.adapters.sql.runs import SqlRuns
 from parlor.adapters.sql.schedules import SqlScheduleViews
@@ -47,6 +48,7 @@ from parlor.core.tasks.farewells import ForgetUserHandler, LeaveTasks, forget_us
 from parlor.core.tasks.foreign import AdmitForeign, Producers
 from parlor.core.tasks.http_request import HttpRequestHandler
 from parlor.core.tasks.kinds import Kinds
+from parlor.core.tasks.operations import OperationsViews
 from parlor.core.tasks.ports import AnyHandler, LetterViews, Runs, TaskViews, TaskWork, Upkeep
 from parlor.core.tasks.running import RunAttempt
 from parlor.core.tasks.schedules_ports import CronLines, ScheduleViews, ScheduleWork
@@ -144,6 +146,7 @@ class Container(Assembly):
         self.add(Ends, FeedEnds(self.get(Feed)))
         self.add(TaskViews, SqlTaskViews(database))
         self.add(LetterViews, SqlLetterViews(database))
+        self.add(OperationsViews, SqlOperationsViews(database))
         self.add(TaskSights, sights)
         self.add(Moves, FeedMoves(self.get(Feed), sights))
         self.add(ScheduleViews, SqlScheduleViews(database))

@@ -11,7 +11,9 @@ import pytest
 from pamqp.commands import Basic
 
 from parlor.adapters.memory.bus import MemoryBus
-from parlor.core.shared.bus import Fact, Inbox, MessageBus, Receipt, Replay
+from parlor.adapters.rabbitmq.connection import Link
+from parlor.adapters.rabbitmq.depths import DepthsOnDemand
+from parlor.core.shared.bus import Fact, Inbox, MessageBus, QueueDepths, Receipt, Replay
 from parlor.core.shared.ids import DeadLetterId, EventId, uuid7
 from tests.rabbitmq import a_bench, due, remove
 from tests.waiting import eventually
@@ -31,9 +33,10 @@ class PausableInbox(Inbox, Protocol):
 
 @dataclass(frozen=True)
 class Both:
-    """The two ports of one bus; deliveries flow from the moment the inbox is opened."""
+    """The ports of one bus; deliveries flow from the moment the inbox is opened."""
 
     bus: Deep
+    depths: QueueDepths
     open_inbox: Callable[[], Awaitable[PausableInbox]]
 
 
@@ -45,11 +48,13 @@ async def both(request: pytest.FixtureRequest) -> AsyncIterator[Both]:
         async def open_inbox() -> PausableInbox:
             return memory
 
-        yield Both(memory, open_inbox)
+        yield Both(memory, memory, open_inbox)
     else:
         url = request.getfixturevalue("rabbitmq_url")
         async with a_bench(url) as bench:
-            yield Both(bench.bus, bench.consume)
+            depths = DepthsOnDemand(Link(url, bench.names.namespace))
+            yield Both(bench.bus, depths, bench.consume)
+            await depths.close()
         await remove(url, bench.names)
 
 
@@ -124,6 +129,20 @@ async def test_no_more_is_taken_than_asked_for(both: Both) -> None:
     while sum(sizes) < 5:
         sizes.append(len(await inbox.take(2)))
     assert max(sizes) <= 2
+
+
+async def test_a_queue_is_as_long_as_what_nobody_has_taken(both: Both) -> None:
+    await both.bus.send_tasks([due("high"), due("high"), due("low")])
+
+    async def ready() -> list[int | None]:
+        return [await both.depths.ready(queue) for queue in ("high", "default", "low")]
+
+    async def lengths(*expected: int) -> bool:
+        return await ready() == list(expected)
+
+    await eventually(lambda: lengths(2, 0, 1))
+    await (await both.open_inbox()).take(3)
+    await eventually(lambda: lengths(0, 0, 0))
 
 
 async def test_every_task_is_delivered_once(both: Both) -> None:

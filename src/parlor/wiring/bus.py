@@ -6,12 +6,13 @@ from parlor.adapters.health import nothing
 from parlor.adapters.memory.bus import MemoryBus
 from parlor.adapters.rabbitmq.connection import Link
 from parlor.adapters.rabbitmq.consumer import RabbitInbox
+from parlor.adapters.rabbitmq.depths import DepthsOnDemand
 from parlor.adapters.rabbitmq.letters import DeadLetterIntake
 from parlor.adapters.rabbitmq.outlet import Outlet
 from parlor.adapters.rabbitmq.publisher import RabbitBus
 from parlor.adapters.reachable import Reachable
 from parlor.config import BadSettings, Settings
-from parlor.core.shared.bus import Inbox, MessageBus
+from parlor.core.shared.bus import Inbox, MessageBus, QueueDepths
 from parlor.core.tasks.letters import KeepDeadLetter
 from parlor.core.tasks.model import Priority
 from parlor.core.tasks.ports import LetterSource
@@ -29,6 +30,9 @@ def wire_bus(parts: Assembly, settings: Settings, mode: Mode, role: Role) -> Non
         raise BadSettings("set RABBITMQ_URL first")
     elif role is Role.API:
         parts.checks("rabbitmq", Reachable(settings.rabbitmq), needed=False)
+        depths = DepthsOnDemand(Link(settings.rabbitmq, settings.namespace, name=f"parlor {role}"))
+        parts.opens(nothing, depths.close)
+        parts.add(QueueDepths, depths)
     else:
         _wire_rabbitmq(parts, settings, settings.rabbitmq, role)
 
@@ -38,6 +42,7 @@ def _wire_memory(parts: Assembly, settings: Settings) -> None:
     bus = MemoryBus(shares, keep=parts.build(KeepDeadLetter))
     parts.add(MessageBus, traced_bus(parts, settings, Mode.EMBEDDED, bus))
     parts.add(Inbox, bus)
+    parts.add(QueueDepths, bus)
     parts.checks("rabbitmq", nothing, needed=False)
     show_depths(parts.meters, bus.depths)
 

@@ -19,7 +19,7 @@ Keep = Callable[[DeadLetter], Awaitable[None]]
 
 
 class MemoryBus:
-    """Ports `MessageBus` and `Inbox`. What it holds dies with the process; the rows behind it do not.
+    """Ports `MessageBus`, `Inbox` and `QueueDepths`. What it holds dies with the process; the rows behind it do not.
 
     `shares` says how many of each queue are taken in a turn, so that high goes first and low never starves. `keep`
     stores what is refused. A replay has no row but the outbox's, so it counts as taken once it is settled.
@@ -37,6 +37,10 @@ class MemoryBus:
     async def room(self, queue: str) -> int:
         """Answer how many more may wait."""
         return MOST_WAITING - len(self._queues[queue])
+
+    async def ready(self, queue: str) -> int | None:
+        """Answer how many wait."""
+        return len(self._queues[queue])
 
     async def send_tasks(self, due: Sequence[DueTask]) -> Sequence[Receipt]:
         """Put them into their queues."""

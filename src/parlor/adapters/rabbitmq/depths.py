@@ -44,3 +44,26 @@ class Depths:
             log.warning("rabbitmq_depth_unknown", queue=queue, error=type(error).__name__)
             return None
         return declared.message_count
+
+
+class DepthsOnDemand:
+    """Port `QueueDepths` for a process that has no other business with the broker: it connects once it is asked."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._depths = Depths(link)
+        self._started = False
+
+    async def ready(self, queue: str) -> int | None:
+        """Ask; the first question only begins to connect."""
+        if not self._started:
+            self._started = True
+            await self._link.start()
+            await self._depths.start()
+        return await self._depths.ready(queue)
+
+    async def close(self) -> None:
+        """Disconnect, if anybody ever asked."""
+        if self._started:
+            await self._depths.close()
+            await self._link.close()

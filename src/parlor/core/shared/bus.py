@@ -116,6 +116,14 @@ class MessageBus(Protocol):
         ...
 
 
+class QueueDepths(Protocol):
+    """How long the broker's queues are, for whoever looks at them."""
+
+    async def ready(self, queue: str) -> int | None:
+        """Count the messages that no consumer has taken, producers' own among them; None while there is no answer."""
+        ...
+
+
 SendTasks = Callable[[Sequence[DueTask]], Awaitable[Sequence[Receipt]]]
 SendFacts = Callable[[Sequence[Fact]], Awaitable[Sequence[Receipt]]]
 SendReplays = Callable[[Sequence[Replay]], Awaitable[Sequence[Receipt]]]

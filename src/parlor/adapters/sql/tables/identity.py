@@ -74,6 +74,7 @@ sessions = Table(
     Index("ix_sessions_live", "user_id", "created_at", postgresql_where=text("ended_at is null")),
     Index("ix_sessions_user_id", "user_id"),
     Index("ix_sessions_over", text("coalesce(ended_at, expires_at)")),
+    Index("ix_sessions_last_used_at", "last_used_at"),
 )
 
 logins = Table(

@@ -93,6 +93,12 @@ tasks = Table(
     ),
     Index("ix_tasks_leases", "lease_until", postgresql_where=text("status = 'running'")),
     Index("ix_tasks_finished", "finished_at", postgresql_where=text("finished_at is not null")),
+    Index(
+        "ix_tasks_failed",
+        text("finished_at desc"),
+        text("id desc"),
+        postgresql_where=text("status = 'failed'"),
+    ),
     postgresql_with={"fillfactor": "80", "autovacuum_vacuum_scale_factor": "0.05"},
 )
 
@@ -139,4 +145,10 @@ dead_letters = Table(
     Column("replayed_at", MOMENT),
     Index("ix_dead_letters_dead_at", text("dead_at desc"), text("id desc")),
     Index("ix_dead_letters_reason", "reason", text("dead_at desc"), text("id desc")),
+    Index(
+        "ix_dead_letters_waiting",
+        text("dead_at desc"),
+        text("id desc"),
+        postgresql_where=text("replayed_at is null"),
+    ),
 )
