@@ -4,9 +4,10 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from tests.servers import apt
+from tests.waiting import PATIENCE_S
 
 PACKAGE = "chromium"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -37,6 +38,7 @@ def chromium() -> str:
 @asynccontextmanager
 async def a_browser() -> AsyncIterator[Browser]:
     """Start one that lasts as long as the block."""
+    expect.set_options(timeout=PATIENCE_S * 1000)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
         try:

@@ -11,7 +11,7 @@ from parlor.core.shared.actor import PermissionMissing
 from parlor.core.shared.ids import TaskId, uuid7
 from parlor.core.tasks.letters import ReplayDeadLetter
 from parlor.core.tasks.model import MANAGE, Ending, Failed, Succeeded, Task, TaskError, TaskStatus
-from parlor.core.tasks.operations import LISTED, Backlog, Live
+from parlor.core.tasks.operations import LISTED, MOST_COUNTED, Backlog, Live
 from tests.builders import a_letter, a_session, a_task, a_user, an_actor
 from tests.fakes.clock import NOON
 from tests.sql import Sql
@@ -201,9 +201,7 @@ async def test_the_oldest_open_transaction_is_seen(
 async def test_a_count_stops_at_its_bound(
     sql: Sql, shown: SqlOperationsViews, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        operations, "_PRESENT", operations._PRESENT.replace(str(operations.MOST_COUNTED), "2")
-    )
+    monkeypatch.setattr(operations, "_PRESENT", operations._PRESENT.replace(str(MOST_COUNTED), "2"))
     await sql.enqueue(*(a_task() for _ in range(3)))
     numbers = await shown.numbers(MANAGER)
     assert (numbers.live.queued, numbers.outboxes["tasks"].rows) == (2, 2)
@@ -238,7 +236,10 @@ async def test_nothing_walks_through_what_has_ended(sql: Sql) -> None:
     )
     await sql.execute("analyze tasks, dead_letters, sessions")
     now = datetime.now(UTC)
-    asked = [(operations._PRESENT, ()), (operations._ENDED, (now - timedelta(minutes=2), now))]
+    asked: list[tuple[str, tuple[object, ...]]] = [
+        (operations._PRESENT, ()),
+        (operations._ENDED, (now - timedelta(minutes=2), now)),
+    ]
     asked += [(operations._TASKS[status], (None, 20)) for status in LISTED]
     asked += [(operations._LETTERS, (None, 20))]
     for statement, arguments in asked:

@@ -10,6 +10,7 @@ from parlor.core.identity.console import StandInConsole
 from parlor.entrypoints.admin import cookies
 from parlor.entrypoints.admin.console import Console
 from parlor.entrypoints.admin.gate import Gate, Papers
+from parlor.entrypoints.admin.operations import OperationsPage
 from parlor.entrypoints.admin.people import ApiKeys, Logins, Roles, Sessions, Users
 from parlor.entrypoints.admin.role_forms import RoleForms
 from parlor.entrypoints.admin.social import Chats, Messages, Parties
@@ -47,6 +48,7 @@ def install_console(app: FastAPI, container: Container) -> None:
 def make_console(container: Container, papers: Papers) -> Console:
     """List the pages, in the menu's order."""
     console = Console(container, papers, wire_console(container, container.settings))
+    console.add_page(OperationsPage)
     console.add_lists(LISTS)
     console.add_page(RoleForms)
     return console
