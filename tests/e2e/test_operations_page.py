@@ -1,5 +1,6 @@
 """The operations page in a real browser: what happened is on it, and its buttons do what they say."""
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
@@ -11,7 +12,7 @@ from uuid import uuid4
 import httpx
 import pytest
 import pytest_asyncio
-from playwright.async_api import BrowserContext, ConsoleMessage, Error, Locator, Page, expect
+from playwright.async_api import BrowserContext, ConsoleMessage, Error, Locator, Page, Route, expect
 
 from parlor.adapters.sql.engine import Database
 from parlor.core.identity.console import EnterConsole
@@ -207,17 +208,28 @@ async def test_a_failure_is_shown_in_its_own_words_and_never_as_markup(desk: Des
 
 
 async def test_a_page_that_nobody_looks_at_asks_for_nothing(desk: Desk, page: Page) -> None:
-    """And asks at once when it is looked at again."""
-    asked = list[str]()
-    page.on("request", lambda request: asked.append(request.url) if NUMBERS in request.url else None)
-    hidden = "Object.defineProperty(document, 'hidden', {{ value: {}, configurable: true }});"
+    """Also when it was hidden before the last answer came; and it asks at once when it is looked at again."""
+    hide = "Object.defineProperty(document, 'hidden', {{ value: {}, configurable: true }});"
     turn = "document.dispatchEvent(new Event('visibilitychange'))"
-    await page.evaluate(hidden.format("true") + turn)
+    is_hidden, asked = asyncio.Event(), list[str]()
+
+    async def answer_once_hidden(route: Route) -> None:
+        await is_hidden.wait()
+        await route.continue_()
+
+    await page.route(re.compile(NUMBERS), answer_once_hidden)
+    async with page.expect_response(re.compile(NUMBERS)) as answered:
+        await page.clock.run_for(EVERY_MS)
+        await page.evaluate(hide.format("true") + turn)
+        is_hidden.set()
+    await (await answered.value).finished()
+    page.on("request", lambda request: asked.append(request.url) if NUMBERS in request.url else None)
     await page.clock.run_for(20 * EVERY_MS)
     assert asked == []
     async with page.expect_response(re.compile(NUMBERS)):
-        await page.evaluate(hidden.format("false") + turn)
+        await page.evaluate(hide.format("false") + turn)
     assert len(asked) == 1
+    await page.unroute(re.compile(NUMBERS))
 
 
 async def test_the_page_fits_a_telephone(page: Page) -> None:

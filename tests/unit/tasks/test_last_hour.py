@@ -71,6 +71,14 @@ def test_after_that_only_what_is_not_settled_is_read_again() -> None:
     assert [each.succeeded for each in minutes[-3:]] == [7, 0, 5]
 
 
+def test_what_an_unsettled_minute_said_before_does_not_count_beside_what_it_says_now() -> None:
+    """A task that was retried within it did not end."""
+    hour = LastHour()
+    read(hour, NOON, ended(tasks=3), ended(NOON - MINUTE))
+    read(hour, NOON, ended(NOON - MINUTE))
+    assert [each.succeeded for each in hour.minutes(NOON)[-2:]] == [1, 0]
+
+
 def test_a_reading_that_broke_off_goes_on_where_it_was() -> None:
     hour = LastHour()
     slices = hour.unread(NOON)

@@ -94,7 +94,7 @@ tasks = Table(
     Index("ix_tasks_leases", "lease_until", postgresql_where=text("status = 'running'")),
     Index("ix_tasks_finished", "finished_at", postgresql_where=text("finished_at is not null")),
     Index(
-        "ix_tasks_failed",
+        "ix_tasks_failed_at",
         text("finished_at desc"),
         text("id desc"),
         postgresql_where=text("status = 'failed'"),

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0012"
-down_revision = "0011"
+revision = "0013"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 
@@ -19,7 +19,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_sessions_last_used_at", "sessions", ["last_used_at"], unique=False)
     op.create_index(
-        "ix_tasks_failed",
+        "ix_tasks_failed_at",
         "tasks",
         [sa.literal_column("finished_at desc"), sa.literal_column("id desc")],
         unique=False,
@@ -28,7 +28,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_index("ix_tasks_failed", table_name="tasks", postgresql_where=sa.text("status = 'failed'"))
+    op.drop_index("ix_tasks_failed_at", table_name="tasks", postgresql_where=sa.text("status = 'failed'"))
     op.drop_index("ix_sessions_last_used_at", table_name="sessions")
     op.drop_index(
         "ix_dead_letters_waiting", table_name="dead_letters", postgresql_where=sa.text("replayed_at is null")
