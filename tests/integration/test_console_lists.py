@@ -92,10 +92,11 @@ async def plan_of(view: Rows, request: Request) -> str:
 
 @pytest.mark.parametrize("name", [one.identity for one in LISTS])
 async def test_a_lists_order_is_an_indexs_own(views: dict[str, Rows], name: str) -> None:
-    plan = await plan_of(views[name], asked())
-    assert "Index" in plan
-    assert "Sort" not in plan
-    assert "Seq Scan" not in plan
+    for order in ("", "reversed"):
+        plan = await plan_of(views[name], asked(order=order))
+        assert "Index" in plan
+        assert "Sort" not in plan
+        assert "Seq Scan" not in plan
 
 
 @pytest.mark.parametrize(
@@ -134,6 +135,12 @@ async def test_pages_lead_through_all_rows_and_back(
         turn = await view.turn(asked(before=turn.newer))
         back = [*turn.rows, *back]
     assert [row.id for row in back] == ids
+    turn = await view.turn(asked(order="reversed"))
+    oldest = list(turn.rows)
+    while turn.older is not None:
+        turn = await view.turn(asked(order="reversed", after=turn.older))
+        oldest += turn.rows
+    assert [row.id for row in oldest] == ids[::-1]
 
 
 async def test_keys_of_several_columns_lead_on_too(

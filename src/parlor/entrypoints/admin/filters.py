@@ -27,11 +27,6 @@ def one_of(column: ColumnElement[str], words: Sequence[str]) -> Clause:
     return lambda word: column == literal_column(f"'{word}'") if word in words else false()
 
 
-def equals(column: ColumnElement[str]) -> Clause:
-    """Mean the rows that have this word."""
-    return lambda word: column == word
-
-
 def id_is(column: ColumnElement[UUID]) -> Clause:
     """Mean the rows that have this id; a text that is none means no row."""
 

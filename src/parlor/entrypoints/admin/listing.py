@@ -12,7 +12,7 @@ from starlette.routing import Route
 from parlor.core.shared.actor import PermissionMissing
 from parlor.core.shared.errors import Invalid, NotFound
 from parlor.entrypoints.admin.actions import MOST_AT_ONCE, Action, Doer, done_to
-from parlor.entrypoints.admin.lists import Rows
+from parlor.entrypoints.admin.lists import OTHER_WAY_ROUND, Rows
 from parlor.entrypoints.admin.related import MOST
 from parlor.entrypoints.admin.signing_in import inside
 from parlor.entrypoints.admin.visits import Tone, asked_of, principal_of
@@ -45,6 +45,8 @@ class Listing:
             "narrowed": _narrowed(view, request),
             "older": _turned(request, after=turn.older),
             "newer": _turned(request, before=turn.newer),
+            "ascends": view.ascends(request),
+            "reordered": _reordered(request),
         }
         return await self._templates.TemplateResponse(request, "sqladmin/list.html", context)
 
@@ -115,6 +117,13 @@ class Listing:
 
 def _narrowed(view: Rows, request: Request) -> bool:
     return any(request.query_params.get(name) for name in ("search", *(one.name for one in view.filters)))
+
+
+def _reordered(request: Request) -> str:
+    """Write the address of the same list from its other end."""
+    asked = request.query_params
+    kept = {name: text for name, text in asked.items() if name not in {"after", "before", "order"} and text}
+    return "?" + urlencode(kept if asked.get("order") else {**kept, "order": OTHER_WAY_ROUND})
 
 
 def _turned(request: Request, **place: str | None) -> str | None:

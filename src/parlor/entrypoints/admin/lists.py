@@ -27,6 +27,7 @@ from parlor.entrypoints.http.paging import Cursors
 
 PAGE = 50
 COUNTED = 10_000
+OTHER_WAY_ROUND = "reversed"
 
 # Lends a session that only reads. Raises what is Unavailable.
 Reading = Callable[[], AbstractAsyncContextManager[AsyncSession]]
@@ -133,6 +134,10 @@ class Rows(ModelView):
         """Name a column."""
         return self._column_labels.get(prop) or prop.removesuffix("_at").replace("_", " ").capitalize()
 
+    def ascends(self, request: Request) -> bool:
+        """Whether the first rows are the oldest, or the first by name: the list's own order, or the other way round."""
+        return self.ascending != (request.query_params.get("order") == OTHER_WAY_ROUND)
+
     def first_cell(self, request: Request, row: Any, prop: str) -> Markup:
         """Write what leads to the row's own page: its first value, or what it is called where that is empty."""
         value = getattr(row, prop)
@@ -177,7 +182,7 @@ class Rows(ModelView):
         return f"{counted:,}" if counted < COUNTED else f"more than {COUNTED:,}"
 
     def _page(self, request: Request, key: Sequence[Any] | None, *, backwards: bool) -> Select[Any]:
-        down = self.ascending == backwards
+        down = self.ascends(request) == backwards
         columns = [getattr(self.model, name) for name in self.order]
         statement: Select[Any] = select(self.model).options(*map(selectinload, self._list_relations))
         for clause in self._clauses(request):

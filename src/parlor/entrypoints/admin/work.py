@@ -6,15 +6,17 @@ from parlor.adapters.sql import tables
 from parlor.container import Container
 from parlor.core.tasks.letters import DiscardDeadLetter, ReplayDeadLetter
 from parlor.core.tasks.model import MANAGE, TaskStatus
+from parlor.core.tasks.reasons import Reason
 from parlor.core.tasks.schedules import Changes
 from parlor.core.tasks.schedules_use_cases import ChangeSchedule, RemoveSchedule
 from parlor.core.tasks.use_cases import CancelTask, RetryTask
 from parlor.entrypoints.admin import rows
 from parlor.entrypoints.admin.actions import Action
-from parlor.entrypoints.admin.filters import Filter, equals, one_of, user_is
+from parlor.entrypoints.admin.filters import Filter, one_of, user_is
 from parlor.entrypoints.admin.lists import Rows
 
 WORK = "Background"
+REASONS = tuple(str(reason.value) for reason in Reason)
 STATUSES = tuple(map(str, TaskStatus))
 LIVE = frozenset({"scheduled", "queued", "running"})
 
@@ -159,7 +161,7 @@ class DeadLetters(Rows, model=rows.DeadLetter):
     column_list = ["reason", "detail", "routing_key", "message_id", "dead_at", "replayed_at"]
     column_details_list = [*column_list, "content_type", "body_bytes", "id"]
     column_labels = {"body_bytes": "Body (bytes)", "dead_at": "Came", "replayed_at": "Sent again"}
-    filters = (Filter("reason", "Reason", equals(tables.dead_letters.c.reason)),)
+    filters = (Filter("reason", "Reason", one_of(tables.dead_letters.c.reason, REASONS), REASONS),)
 
     @classmethod
     def actions_of(cls, container: Container) -> Sequence[Action]:
