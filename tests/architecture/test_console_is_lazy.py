@@ -1,4 +1,4 @@
-"""The console is loaded by the process that serves it only: sqladmin, Jinja and forms take half a second."""
+"""The console is loaded by the process that serves it only: no other has a use for sqladmin and Jinja."""
 
 import ast
 

@@ -130,7 +130,7 @@ def _install(app: FastAPI, container: Container) -> None:
 
 
 def _install_console(app: FastAPI, container: Container) -> None:
-    # Imported here: the command line imports this module for every process, and most of them serve no console.
+    # Imported here: the command line imports this module for every process, and not all of them serve a console.
     from parlor.entrypoints.admin.app import install_console  # noqa: PLC0415 - said above
 
     install_console(app, container)
