@@ -244,4 +244,5 @@ async def test_an_oversized_form_is_refused_with_a_page(house: House, client: ht
     assert (answer.status_code, answer.headers["content-type"]) == (413, "text/html; charset=utf-8")
     broken = await client.post("/admin/login", content=b"a=%ff", headers=headers)
     assert broken.status_code == 400
-    assert (await client.post("/admin/login", json={})).status_code == 415
+    assert (await client.post("/admin/login", json={"csrf": "x"})).status_code == 403
+    assert (await client.delete("/admin/login")).status_code == 403

@@ -213,6 +213,10 @@ async def test_what_takes_too_long_is_told_so(views: dict[str, Rows]) -> None:
         ("/admin/user/list?search=%25_%5C", 200),
         ("/admin/task/list?status=x", 200),
         ("/admin/task/list?user=nobody", 200),
+        ("/admin/user/list?search=%00", 422),
+        ("/admin/user/list?role=%ff", 200),
+        ("/admin/role/details/%00", 422),
+        ("/admin/dead-letter/list?reason=%27", 200),
         ("/admin/user/details/x", 404),
         ("/admin/user/details/01a1ff96-4411-7000-bcc0-635e528abcc2", 404),
         ("/admin/nothing/list", 404),
@@ -227,6 +231,39 @@ async def test_what_is_asked_for_wrongly_is_told_on_a_page(
 ) -> None:
     answer = await admin.get(path)
     assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ({"action": "disable"}, 303),
+        ({"action": "disable", "id": "x"}, 303),
+        ({"action": "nothing", "id": "x"}, 404),
+        ({"action": "grant", "chosen": "a\0b", "sure": "yes"}, 422),
+        ({"action": "disable", "id": [str(number) for number in range(101)]}, 422),
+        ({"action": "disable", "back": "//evil.example"}, 303),
+    ],
+    ids=["no row", "no id", "no action", "no text", "too many", "away"],
+)
+async def test_what_is_asked_to_be_done_wrongly_is_not_done(
+    admin: httpx.AsyncClient, form: dict[str, Any], status: int
+) -> None:
+    found = TOKEN.search((await admin.get("/admin/user/list")).text)
+    assert found is not None
+    answer = await admin.post("/admin/user/act", data=form | {"csrf": found[1]})
+    assert answer.status_code == status
+    assert answer.headers.get("location", "/admin/") == "/admin/"
+
+
+async def test_a_role_that_cannot_be_is_told_in_its_form(admin: httpx.AsyncClient) -> None:
+    found = TOKEN.search((await admin.get("/admin/roles/new")).text)
+    assert found is not None
+    form = {"csrf": found[1], "name": "No Name", "more": "films:watch", "permission": "tasks:manage"}
+    answer = await admin.post("/admin/roles/new", data=form)
+    assert answer.status_code == 422
+    assert "This has not the right form." in answer.text
+    assert "films:watch" in answer.text
+    assert (await admin.post("/admin/roles/new", data=form | {"name": "admin"})).status_code == 409
 
 
 async def test_what_is_written_is_shown_as_it_is(house: House, admin: httpx.AsyncClient) -> None:

@@ -4,7 +4,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 from uuid import UUID
 
 from starlette.middleware.exceptions import ExceptionMiddleware
@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from parlor.config import Settings
 from parlor.core.identity.console import StandInConsole, Visit, must_manage_something
 from parlor.core.identity.model import InvalidToken
-from parlor.core.shared.errors import Forbidden, Unauthenticated
+from parlor.core.shared.errors import Forbidden, Invalid, Unauthenticated
 from parlor.core.shared.ids import SessionId, UserId
 from parlor.entrypoints.admin import cookies
 from parlor.entrypoints.admin.cookies import Jar, cookies_of
@@ -24,7 +24,7 @@ from parlor.entrypoints.admin.visits import CSRF, KEY, Asked, Form, principal_in
 from parlor.entrypoints.http.body import media_type, must_be_plain, read_body
 from parlor.entrypoints.http.call import Call, call_of
 from parlor.entrypoints.http.clients import Proxies
-from parlor.entrypoints.http.errors import FRAMEWORKS_OWN, BadRequest, UnsupportedMediaType
+from parlor.entrypoints.http.errors import FRAMEWORKS_OWN, BadRequest
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -103,6 +103,7 @@ class Gate:
     async def _admitted(self, call: Call, scope: Scope, receive: Receive) -> Response | None:
         """Find out who asks, and check what is sent; answers where somebody who is not signed in is sent to."""
         asked, kept = scope[KEY], cookies_of(call)
+        _must_be_text(scope["path"], unquote(scope["query_string"].decode("latin-1")))
         if scope["method"] not in SAFE:
             self._must_be_ours(call)
         signed_in = await self._recognise(asked, kept)
@@ -196,12 +197,20 @@ def _to_the_door(call: Call, scope: Scope) -> Response:
 
 
 async def _form(call: Call, receive: Receive) -> Form:
-    media, utf8 = media_type(call)
+    """Read the form; what is none has no fields, and so no token."""
     must_be_plain(call)
-    if media != FORM or not utf8:
-        raise UnsupportedMediaType(f"The body must be `{FORM}` in UTF-8.")
-    raw = await read_body(receive)
+    raw = await read_body(receive) if call.has_body else b""
+    if media_type(call) != (FORM, True):
+        return {}
     try:
-        return parse_qs(raw.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
+        form = parse_qs(raw.decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
     except ValueError:
         raise BadRequest("This form cannot be read.") from None
+    _must_be_text(*(value for values in form.values() for value in values))
+    return form
+
+
+def _must_be_text(*values: str) -> None:
+    """Raise Invalid for what PostgreSQL cannot hold in a text."""
+    if any("\0" in value for value in values):
+        raise Invalid("This holds a control character.")
