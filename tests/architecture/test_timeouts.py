@@ -43,6 +43,7 @@ IN_THE_CODE: dict[str, Sequence[float]] = {
     "a WebSocket to be closed by its peer": [websockets.LINGER_S],
     "an idle HTTP connection": [server.KEEP_ALIVE_S],
     "what still runs when a process is told to end": [setting("drain_s")],
+    "an API process that is told to end": [setting("unready_s")],
     "`?wait=` of a task": [LONGEST_WAIT_S],
     "between two comments of a quiet stream": [streams.BEAT_S],
     "a reader of a stream takes nothing": [streams.STUCK_S],

@@ -1,4 +1,4 @@
-"""The one wrapper around use cases: a line, a count and a span a call, and another run when the database asks for it."""
+"""The one wrapper around use cases: line, count and span a call, and another run when the database asks for it."""
 
 import time
 from collections.abc import Awaitable, Callable

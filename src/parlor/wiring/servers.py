@@ -38,12 +38,13 @@ def wire_database(parts: Assembly, settings: Settings, role: Role) -> Database:
     if settings.migrate_on_start:
         parts.opens(Schema(settings.migrated).upgrade, nothing)
     parts.opens(database.open, database.close)
-    look = StartingLook(database, settings.database_pool)
-    parts.opens(look.begin, look.end)
     parts.checks("database", database.ping, needed=True)
     parts.checks("migrations", lambda: Schema.check(database), needed=True)
     if settings.pgbouncer:
         parts.checks("limits", database.check_limits, needed=False)
+    else:  # behind PgBouncer a pool says nothing about the server's connections
+        look = StartingLook(database, settings.database_pool)
+        parts.opens(look.begin, look.end)
     parts.add(Database, database)
     return database
 

@@ -185,12 +185,12 @@ async def test_hashes_are_counted_and_so_are_those_that_there_is_no_place_for(ga
     waiting = await full(hasher)
     with pytest.raises(Busy):
         await hasher.hash("one too many")
-    assert meters.level("parlor_password_hashes", "").readings() == {ONE: 8}
-    assert meters.level("parlor_password_hashes_most", "").readings() == {ONE: 8}
+    assert meters.level("parlor_password_hashes", "").readings() == {ONE: 64}
+    assert meters.level("parlor_password_hashes_most", "").readings() == {ONE: 64}
     gate.opened.set()
     await asyncio.gather(*waiting)
     assert meters.tally("parlor_password_hashes_refused_total", "").readings() == {ONE: 1}
-    assert sum(meters.timing("parlor_password_hash_seconds", "").of().counts) == 8
+    assert sum(meters.timing("parlor_password_hash_seconds", "").of().counts) == 64
     hasher.close()
 
 

@@ -16,15 +16,14 @@ from parlor.core.shared.ids import TaskId
 from parlor.core.shared.meters import Meters
 from parlor.core.shared.tracing import of_trace
 from parlor.core.tasks.cancelling import CANCELLED_CHANNEL, read_cancelled
-from parlor.core.tasks.foreign import AdmitForeign, ForeignOrder, Refused
-from parlor.core.tasks.model import LONG_S, Attempt, Ending, Succeeded, Task
+from parlor.core.tasks.foreign import AdmitForeign
+from parlor.core.tasks.model import LONG_S, Attempt, Ending, Succeeded
 from parlor.core.tasks.ports import Runs
-from parlor.core.tasks.reasons import Reason
 from parlor.core.tasks.running import RunAttempt
 from parlor.entrypoints.consume_worker.attempts import Attempts, Told
 from parlor.entrypoints.consume_worker.context import RunContext
 from parlor.entrypoints.consume_worker.endings import Endings
-from parlor.entrypoints.consume_worker.messages import DueRow, admitted, read
+from parlor.entrypoints.consume_worker.intake import Intake
 from parlor.entrypoints.consume_worker.patience import patiently
 from parlor.entrypoints.consume_worker.run_meter import CANCELLED, NOT_RENEWED, RunMeter
 
@@ -67,7 +66,6 @@ class Runner:
     ) -> None:
         self._inbox = inbox
         self._runs = runs
-        self._admit = admit
         self._run_attempt = run_attempt
         self._feed = feed
         self._slots = slots
@@ -76,6 +74,7 @@ class Runner:
         self._attempts = attempts or Attempts()
         self._held: dict[TaskId, Run] = {}
         self._meter = RunMeter(meters or Meters(), running=lambda: self.running, slots=slots)
+        self._intake = Intake(inbox, runs, admit, self._attempts, self._meter)
         self._endings = Endings(runs, feed, settle=self._settle, give_back=self._unsettle)
         self._freed = asyncio.Event()
         self._room = asyncio.Event()
@@ -184,67 +183,19 @@ class Runner:
             await self._start(attempt, None, attempt.traceparent)
 
     async def _begin(self, deliveries: Sequence[Delivery]) -> None:
-        known: dict[TaskId, Delivery] = {}
-        born: list[Task] = []
-        spare: list[Delivery] = []
-        for delivery in deliveries:
-            self._meter.delivered(delivery)
-            try:
-                said = read(delivery)
-                task = None if isinstance(said, DueRow) else await self._admitted(said)
-            except Refused as refused:
-                self._meter.refused(refused.reason)
-                await patiently(partial(self._inbox.refuse, delivery, refused.reason, refused.detail))
-                continue
-            task_id = said.task_id if isinstance(said, DueRow) else said.id
-            if task_id in known:
-                spare.append(delivery)
-                continue
-            known[task_id] = delivery
-            if task is not None:
-                born.append(task)
-        await self._claim(known, born, spare)
-
-    async def _admitted(self, said: ForeignOrder) -> Task:
-        return await patiently(partial(admitted, self._attempts.received(said), self._admit))
-
-    async def _claim(
-        self, known: dict[TaskId, Delivery], born: Sequence[Task], spare: list[Delivery]
-    ) -> None:
-        newborn = {task.id for task in born}
-        rows = [task_id for task_id in known if task_id not in newborn]
-        attempts = await self._claimed(rows, born, known) if known else []
-        for attempt in attempts:
-            delivery = known.pop(attempt.task_id, None)  # none for one that was held back until now
+        dealt = await self._intake.read(deliveries)
+        waiting, done = dealt.deliveries, list(dealt.repeated)
+        for attempt in await self._intake.claim(dealt):
+            delivery = waiting.pop(attempt.task_id, None)  # none for one that was held back until now
             parent = self._attempts.parent(attempt, delivery)
             if delivery is not None and attempt.timeout_s > LONG_S:
                 # The lease is its durability, so the broker's own timeout never matters.
-                spare.append(delivery)
+                done.append(delivery)
                 delivery = None
             await self._start(attempt, delivery, parent)
-        if known:
+        if waiting:
             self._room.set()  # they may have been held back just now
-        await self._inbox.acknowledge([*known.values(), *spare])
-
-    async def _claimed(
-        self, rows: Sequence[TaskId], born: Sequence[Task], known: dict[TaskId, Delivery]
-    ) -> list[Attempt]:
-        """Claim all in one statement; if the database chokes on one of the orders, each by itself."""
-        try:
-            return await patiently(partial(self._runs.claim, rows, born))
-        except Exception:
-            log.exception("claim_failed", tasks=len(rows) + len(born))
-        attempts = await patiently(partial(self._runs.claim, rows, [])) if rows else []
-        for task in born:
-            try:
-                attempts += await patiently(partial(self._runs.claim, [], [task]))
-            except Exception as error:  # noqa: BLE001 - this is the one
-                delivery = known.pop(task.id)
-                self._meter.refused(Reason.INVALID_MESSAGE)
-                await self._inbox.refuse(
-                    delivery, Reason.INVALID_MESSAGE, f"It cannot be stored: {type(error).__name__}."
-                )
-        return attempts
+        await self._inbox.acknowledge([*waiting.values(), *done])
 
     async def _start(self, attempt: Attempt, delivery: Delivery | None, parent: str | None) -> None:
         await self._supersede(attempt.task_id)
@@ -260,25 +211,26 @@ class Runner:
             await self._settle({task_id: older.attempt.fence})
 
     async def _run(self, attempt: Attempt, parent: str | None) -> None:
-        began, ending = time.perf_counter(), None
+        began, ending, stored = time.perf_counter(), None, False
         try:
             with self._attempts.told(attempt, parent) as told:
-                ending = await self._ended(told)
+                ending, stored = await self._ended(told)
         finally:
             self._meter.ended(attempt.kind, ending, time.perf_counter() - began)
+        if not stored:
+            self._endings.add(ending)
 
-    async def _ended(self, told: Told) -> Ending:
-        """Run it, and have its end stored, where the handler's own transaction has not stored it."""
+    async def _ended(self, told: Told) -> tuple[Ending, bool]:
+        """Run it; answers its end, and whether the handler's own transaction has stored that already."""
         attempt = told.attempt
         context = RunContext(attempt, self._runs, self._endings.report)
         try:
             ending = await self._run_attempt(attempt, context)
             if context.opened and isinstance(ending, Succeeded):
                 await context.commit_with(ending)
-                told.ends(ending)
                 self._endings.tell([attempt.task_id])
                 await self._settle({attempt.task_id: attempt.fence})
-                return ending
+                return told.ends(ending), True
             await context.abandon()
         except asyncio.CancelledError:
             await context.abandon()
@@ -288,8 +240,7 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - the commit failed: the run has not happened, and is tried again
             log.warning("finishing_failed", task_id=str(attempt.task_id), error=type(error).__name__)
             ending = self._run_attempt.again(attempt, "commit_failed", "The result could not be stored.")
-        self._endings.add(told.ends(ending))
-        return ending
+        return told.ends(ending), False
 
     async def _settle(self, ended: Mapping[TaskId, int]) -> None:
         """Let go of the runs under these fences: the same task may be held again, under a newer one."""

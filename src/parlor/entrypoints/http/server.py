@@ -58,7 +58,7 @@ class HeadTimeoutProtocol(FramedProtocol):
         self.app = self.full if len(self.connections) > MAX_CONNECTIONS else self.config.loaded_app
         self.scope[CONNECTION] = self  # type: ignore[literal-required]  # ours, for streams
         super().on_headers_complete()
-        if self.leaving.is_set() and self.answering:
+        if self.leaving.is_set() and self._answering():
             self.cycle.keep_alive = False  # the client is told with the answer, and goes elsewhere
 
     def on_message_complete(self) -> None:
