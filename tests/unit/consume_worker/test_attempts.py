@@ -27,8 +27,8 @@ SENT = "00-0af7651916cd43dd8448eb211c80319c-1111111111111111-01"
 
 @asynccontextmanager
 async def a_worker(act: Act = echo, recorder: Recorder | None = None) -> AsyncIterator[Worker]:
-    worker = Worker(act)
-    worker.runner._attempts = Attempts(None if recorder is None else recorder.tracer, "party.tasks")
+    tracer = None if recorder is None else recorder.tracer
+    worker = Worker(act, attempts=Attempts(tracer, "party.tasks"))
     worker.runner.start()
     try:
         yield worker

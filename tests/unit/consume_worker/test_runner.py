@@ -23,6 +23,7 @@ from parlor.core.tasks.running import RunAttempt
 from parlor.core.tasks.waiting import ENDED_CHANNEL
 from parlor.core.tasks.watching import MOVED_CHANNEL
 from parlor.entrypoints.consume_worker import endings, patience, runner as module
+from parlor.entrypoints.consume_worker.attempts import Attempts
 from parlor.entrypoints.consume_worker.runner import Runner
 from tests.builders import a_delivery, a_due_delivery, an_attempt
 from tests.fakes.running import FakeFeed, FakeInbox, FakeRuns, Log
@@ -49,6 +50,7 @@ class Worker:
     slots: int = 10
     limited: tuple[str, ...] = ()
     meters: Meters = field(default_factory=Meters)
+    attempts: Attempts | None = None
 
     def __post_init__(self) -> None:
         self.inbox, self.runs = FakeInbox(self.log), FakeRuns(self.log)
@@ -62,6 +64,7 @@ class Worker:
             slots=self.slots,
             lease_s=LEASE_S,
             limited=self.limited,
+            attempts=self.attempts,
             meters=self.meters,
         )
 
