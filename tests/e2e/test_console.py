@@ -190,6 +190,7 @@ async def test_a_role_is_made_and_given_and_opens_the_console(
     async with a_window(browser, api) as window:
         await sign_in(window, sample.email("Barbara"))
         assert await window.locator(".nav-link-title").all_inner_texts() == [
+            "Operations",
             "Tasks",
             "Schedules",
             "Dead letters",

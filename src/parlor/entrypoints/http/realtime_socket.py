@@ -193,7 +193,7 @@ class RealtimeSocket:
             raise ForeignOrigin
 
     async def _talk(self, caller: Caller, number: int, scope: Scope, receive: Receive, send: Send) -> None:
-        mailbox = _mailbox_of(scope)
+        mailbox = _mailbox_of(scope, self._meter.frames_out)
         conversation = Conversation(self._offers, self._limits, caller.principal.actor, self._tracer, mailbox)
         self._meter.talking.add(conversation)
         try:
@@ -280,9 +280,17 @@ def _connection_of(scope: Scope) -> Connection | None:
     return cast("Connection | None", scope.get(CONNECTION))
 
 
-def _mailbox_of(scope: Scope) -> Mailbox:
+def _mailbox_of(scope: Scope, out: Count) -> Mailbox:
     connection = _connection_of(scope)
-    return Mailbox() if connection is None else Mailbox(connection.written)
+    if connection is None:
+        return Mailbox()
+
+    def written(text: bytes) -> bool:
+        done = connection.written(text)
+        out.n += done
+        return done
+
+    return Mailbox(written)
 
 
 def _origins_of(settings: Settings) -> frozenset[str]:
