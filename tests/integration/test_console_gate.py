@@ -246,3 +246,11 @@ async def test_an_oversized_form_is_refused_with_a_page(house: House, client: ht
     assert broken.status_code == 400
     assert (await client.post("/admin/login", json={"csrf": "x"})).status_code == 403
     assert (await client.delete("/admin/login")).status_code == 403
+
+
+async def test_scripts_are_kept_by_browsers_and_asked_for_anew(client: httpx.AsyncClient) -> None:
+    """After an upgrade no page is shown by an old script."""
+    answer = await client.get("/admin/statics/console.css")
+    assert answer.headers["cache-control"] == "public, no-cache"
+    known = {"if-none-match": answer.headers["etag"]}
+    assert (await client.get("/admin/statics/console.css", headers=known)).status_code == 304
