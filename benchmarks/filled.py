@@ -16,7 +16,22 @@ LONG = 0
 RARE = 1000
 """Each so many messages, or parties, share a rare word."""
 JOINABLE = 5_000
+FIRST = (
+    "Red Silver Lucky Quiet Brave Velvet Wild Amber Lonely Golden Happy Frozen Iron Jolly Kind Lazy Merry Noble "
+    "Odd Purple Quick Rusty Salty Tiny Urban Vivid Windy Young Zesty Broken Crimson Dusty Electric Fearless "
+    "Gentle Hidden"
+)
+SECOND = (
+    "Dragons Unicorns Singers Tellers Owls Foxes Badgers Comets Dancers Eagles Falcons Giants Hunters Islanders "
+    "Jesters Knights Lions Mermaids Nomads Otters Pirates Queens Rangers Sailors Tigers Umbrellas Vikings Wizards "
+    "Yetis Zebras Architects Bakers Cowboys Dreamers Explorers Farmers Gamblers"
+)
+"""Words of parties' names: each first stands beside each second, and no word in more than a 36th of them."""
 _CHAT, _PARTY, _PARTYS_CHAT = "7000-8000", "7000-9000", "7000-a000"
+
+
+def _one_of(words: str) -> str:
+    return f"(string_to_array('{words}', ' '))[1 + number % {len(words.split())}]"
 
 
 def _id(kind: str, number: str) -> str:
@@ -56,8 +71,7 @@ with made as (
     select {_id(_PARTY, "number")}, name, lower(name), lower(name), 'Sings and tells.', 'public', 8, $2::uuid, 1,
            {_id(_PARTYS_CHAT, "number")}, moment, moment, 1
       from generate_series(0, $1::int - 1) as number,
-           lateral (select (array['Red', 'Silver', 'Lucky', 'Quiet', 'Brave', 'Velvet', 'Wild'])[1 + number % 7] || ' '
-                        || (array['Dragons', 'Unicorns', 'Singers', 'Tellers', 'Owls'])[1 + number % 5] || ' '
+           lateral (select {_one_of(FIRST)} || ' ' || {_one_of(SECOND)} || ' '
                         || substr(md5((number / {RARE})::text), 1, 7) as name,
                            now() - make_interval(secs => ($1::int - number) * 0.5) as moment) has
     returning id, owner_id, created_at)

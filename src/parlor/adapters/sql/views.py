@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+import orjson
 from asyncpg import Record
 
 from parlor.adapters.sql.engine import Database
@@ -13,8 +14,6 @@ from parlor.core.shared.errors import NotFound
 from parlor.core.shared.ids import TaskId
 from parlor.core.shared.paging import Key, Page, PageRequest
 from parlor.core.tasks.model import MANAGE, TaskStatus
-
-EMPTY = b"[]"
 
 
 def moment(column: str) -> str:
@@ -56,7 +55,7 @@ _ONE = f"select {TASK}::text from tasks where {VISIBLE} and id = $4"
 _SOME = f"""
 select '[' || coalesce(string_agg({TASK}::text, ',' order by place), '') || ']' as items, count(*) as found
   from unnest($4::uuid[]) with ordinality as asked (id, place) join tasks using (id) where {VISIBLE}"""
-_KEY = "id || ' ' || version"
+_KEY = "id::text || version::text"
 _BY_KEY = f"select {_KEY} as key, {TASK}::text as json from tasks where id = any($1::uuid[])"
 _ENDED = f"select status in ('succeeded', 'failed', 'cancelled') from tasks where {VISIBLE} and id = $4"
 
@@ -102,11 +101,13 @@ class SqlTaskViews:
         """Read a page, newest first."""
         sql, arguments = _page_of_tasks(viewer, page, status, kind)
         async with self._database.session() as session:
-            keys = page_of(await session.fetchrow(sql, *arguments))
-            listed = keys.items[1:-1].decode().split(",") if keys.items != EMPTY else []
+            keys: list[str] = await session.fetchval(sql, *arguments)
+            listed = keys[: page.limit]
             missing = self._rendered.missing(listed)
             read = await session.fetch(_BY_KEY, missing) if missing else []
-        return Page(self._rendered.page(listed, {row["key"]: row["json"] for row in read}), keys.next_key)
+        rows = self._rendered.rows(listed, {row["key"]: row["json"] for row in read})
+        next_key = _key_of(rows[-1]) if rows and len(keys) > page.limit else None
+        return Page(b"[" + b",".join(rows) + b"]", next_key)
 
     async def _value(self, sql: str, viewer: Actor, task_id: TaskId) -> str:
         async with self._database.session() as session:
@@ -133,9 +134,14 @@ def _page_of_tasks(
     if page.after is not None:
         arguments += after_key(page.after)
         wheres.append(f"(created_at, id) < (${len(arguments) - 1}, ${len(arguments)})")
-    arguments.append(page.limit)
-    rows = f"tasks where {' and '.join(wheres) or 'true'}"
-    return paged(_KEY, "created_at", rows, f"${len(arguments)}::int"), arguments
+    arguments.append(page.limit + 1)
+    rows = f"tasks where {' and '.join(wheres) or 'true'} order by created_at desc, id desc"
+    return f"select array(select {_KEY} from {rows} limit ${len(arguments)})", arguments
+
+
+def _key_of(row: bytes) -> Key:
+    shown = orjson.loads(row)
+    return shown["created_at"], shown["id"]
 
 
 def _whose(viewer: Actor) -> tuple[list[str], list[object]]:

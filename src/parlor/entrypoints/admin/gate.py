@@ -33,7 +33,10 @@ POLICY = (
 ASSETS = f"{cookies.PATH}/statics/"
 LOGIN = f"{cookies.PATH}/login"
 LOGOUT = f"{cookies.PATH}/logout"
-KEPT_BY_BROWSERS = (b"cache-control", b"public, no-cache")  # asked for anew: after an upgrade none is an old one
+KEPT_BY_BROWSERS = (
+    b"cache-control",
+    b"public, no-cache",
+)  # asked for anew: after an upgrade none is an old one
 SAFE = frozenset({"GET", "HEAD"})
 SEEN_EVERY_S = 60.0
 MOST_FIELDS = 500
