@@ -20,7 +20,7 @@ from tests.architecture.documents import blocks
 from tests.architecture.source import ROOT
 from tests.fleet import PARLOR, Fleet, as_admin, free_port, signed_in
 from tests.servers.processes import temporary_folder
-from tests.waiting import eventually
+from tests.waiting import PATIENCE_S, eventually
 
 README = ROOT / "README.md"
 REST, RABBITMQ, RUN, BUILD = "Use it over REST", "Use it over RabbitMQ", "Run it", "Build on it"
@@ -167,7 +167,7 @@ def test_the_lines_for_rest_answer_what_is_shown(up: Up) -> None:
 
 def test_the_printed_administrator_and_pages_are_there(up: Up) -> None:
     email, _, password = up.lines["admin"].partition(" / ")
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=PATIENCE_S) as client:
         pair = client.post(f"{up.api}/auth/login", json={"email": email, "password": password})
         assert pair.status_code == 200
         token = {"Authorization": f"Bearer {pair.json()['access_token']}"}

@@ -9,6 +9,7 @@ from uuid import UUID
 import httpx
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from parlor.core.identity.console import CONSOLE_IDLE, CONSOLE_LIFE, EnterConsole, Visit
 from parlor.core.identity.model import Client
@@ -178,6 +179,26 @@ async def test_who_may_manage_nothing_gets_no_session(house: House, client: http
     assert answer.status_code == 403
     assert SESSION not in answer.headers.get("set-cookie", "")
     assert await house.sql.value("select count(*) from sessions where user_id = $1", bob.id) == 1
+    (line,) = await house.sql.rows(
+        "select outcome, method, session_id from logins where user_id = $1", bob.id
+    )
+    assert line == {"outcome": "success", "method": "console", "session_id": None}  # the password was right
+
+
+async def test_each_request_is_logged_with_who_asked_and_what_was_read(
+    house: House, client: httpx.AsyncClient, admin: Person, visit: Visit
+) -> None:
+    papers = Papers.of(house.container.settings)
+    cookie = {"cookie": f"{SESSION}={papers.let_in(visit).partition('=')[2].partition(';')[0]}"}
+    with capture_logs() as lines:
+        for path in ("message/list", "nothing/list", "statics/console.css"):
+            await client.get(f"/admin/{path}", headers=cookie)
+    told = [(line["route"], line["actor"]) for line in lines if line["event"] == "request"]
+    assert told == [
+        ("/admin/message/list", f"user:{admin.id}"),
+        ("/admin/{identity}/list", f"user:{admin.id}"),
+        ("/admin/statics/{path}", None),
+    ]
 
 
 async def test_a_disabled_admin_is_told_what_everybody_is(

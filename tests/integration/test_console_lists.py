@@ -255,6 +255,19 @@ async def test_what_is_asked_to_be_done_wrongly_is_not_done(
     assert answer.headers.get("location", "/admin/") == "/admin/"
 
 
+async def test_who_has_gone_meanwhile_is_told(house: House, admin: httpx.AsyncClient) -> None:
+    there, gone = a_user(), a_user()
+    async with house.sql.work() as work:
+        await work.users.add(there)
+    found = TOKEN.search((await admin.get("/admin/user/list")).text)
+    assert found is not None
+    form = {"csrf": found[1], "action": "disable", "id": [str(there.id), str(gone.id)], "sure": "yes"}
+    assert (await admin.post("/admin/user/act", data=form)).status_code == 303
+    page = (await admin.get("/admin/")).text
+    assert "was disabled." in page
+    assert "1 of them is no longer there." in page
+
+
 async def test_a_role_that_cannot_be_is_told_in_its_form(admin: httpx.AsyncClient) -> None:
     found = TOKEN.search((await admin.get("/admin/roles/new")).text)
     assert found is not None

@@ -43,13 +43,14 @@ async def test_a_visit_is_a_session_of_its_own_that_stands_in_the_history(identi
     assert (line.outcome, line.method, line.session_id) == (Outcome.SUCCESS, Method.CONSOLE, visit.session_id)
 
 
-async def test_who_may_manage_nothing_opens_nothing_and_is_counted_as_no_guess(identity: Identity) -> None:
+async def test_who_may_manage_nothing_opens_nothing_and_their_owner_sees_it(identity: Identity) -> None:
     user = await identity.add()
     for _ in range(20):
         with pytest.raises(PermissionMissing):
             await come(identity, user)
     assert identity.sessions(user) == []
-    assert identity.database.store.identity.logins == []
+    told = {(line.outcome, line.method, line.session_id) for line in identity.database.store.identity.logins}
+    assert told == {(Outcome.SUCCESS, Method.CONSOLE, None)}
 
 
 async def test_a_wrong_password_stands_in_the_history_by_its_door(identity: Identity) -> None:

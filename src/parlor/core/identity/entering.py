@@ -10,7 +10,7 @@ from parlor.core.identity.history import LoginEntry, Method, Outcome
 from parlor.core.identity.model import SESSION_LIFE, Client, InvalidCredentials, Session, User, sought_key
 from parlor.core.identity.ports import IdentityWork, PasswordHasher, RefreshTokens
 from parlor.core.shared.clock import Clock
-from parlor.core.shared.errors import Contended
+from parlor.core.shared.errors import Contended, Forbidden
 from parlor.core.shared.ids import SessionId, uuid7
 from parlor.core.shared.work import UnitOfWork
 
@@ -45,7 +45,7 @@ class Entered:
 class Enter:
     """Opens a session for whoever has the right password. An unknown address takes the same time and says the same.
 
-    Raises InvalidCredentials, TooMany, Busy, and whatever the door does.
+    Raises InvalidCredentials, TooMany, Busy, and Forbidden where the door does.
     """
 
     work: UnitOfWork[IdentityWork]
@@ -63,10 +63,20 @@ class Enter:
             attempt.outcome = Outcome.DISABLED  # with the right password nothing else is left to fail by
             if not known.active:
                 raise InvalidCredentials
-            await door.admit(known)
+            await self._admit(known, client, door)
             outdated = self.hasher.outdated(known.password_hash)
             upgraded = await self.hasher.hash(password) if outdated else None
             return await self._open(known, upgraded, client, door)
+
+    async def _admit(self, known: User, client: Client, door: Door) -> None:
+        """Ask the door. Who is refused there has shown the right password all the same, and its owner hears of it."""
+        try:
+            await door.admit(known)
+        except Forbidden:
+            entry = LoginEntry(known.id, self.clock(), Outcome.SUCCESS, door.method, client, None)
+            async with self.work() as work:
+                await work.history.add(entry)
+            raise
 
     async def _checked(self, account: str, password: str) -> User:
         async with self.work() as work:

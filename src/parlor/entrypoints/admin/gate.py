@@ -39,7 +39,7 @@ KEPT_BY_BROWSERS = (
 )  # asked for anew: after an upgrade none is an old one
 SAFE = frozenset({"GET", "HEAD"})
 SEEN_EVERY_S = 60.0
-MOST_FIELDS = 500
+MOST_FIELDS = 2_000
 FORM = "application/x-www-form-urlencoded"
 OLD_FORM = "This form is too old, or was not sent by this console. Go back, load the page again and send it once more."
 FOREIGN = "Another site tried to send a form to the console. Nothing was done."
@@ -110,6 +110,7 @@ class Gate:
         if scope["method"] not in SAFE:
             self._must_be_ours(call)
         signed_in = await self._recognise(asked, kept)
+        call.principal = asked.principal  # for the log
         if not signed_in and scope["path"] != LOGIN:
             return _to_the_door(call, scope)
         if not signed_in:

@@ -16,6 +16,7 @@ from parlor.entrypoints.admin.lists import OTHER_WAY_ROUND, Rows
 from parlor.entrypoints.admin.related import MOST
 from parlor.entrypoints.admin.signing_in import inside
 from parlor.entrypoints.admin.visits import Tone, asked_of, principal_of
+from parlor.entrypoints.http.call import TEMPLATE
 
 
 class Listing:
@@ -83,6 +84,8 @@ class Listing:
         done, refused = (await done_to(action, doer, rows)).sentences(action, view.name_plural)
         if done:
             asked.tell(Tone.DONE, done)
+        if (gone := len(keys) - len(rows)) > 0:
+            asked.tell(Tone.REFUSED, f"{gone} of them {'is' if gone == 1 else 'are'} no longer there.")
         for sentence in refused:
             asked.tell(Tone.REFUSED, sentence)
         return RedirectResponse(back, status_code=303)
@@ -105,6 +108,7 @@ class Listing:
             raise NotFound
         if not view.is_accessible(request):
             raise PermissionMissing(f"This needs the permission {' or '.join(view.permissions)}.")
+        request.scope[TEMPLATE] = request.scope["route"].path_format.replace("{identity}", str(view.identity))
         return view
 
     def _action(self, view: Rows, request: Request) -> Action:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import cast
 
+from starlette.routing import Mount
 from starlette.types import Scope
 
 from parlor.core.identity.api_keys import KeyPrincipal
@@ -13,6 +14,7 @@ from parlor.core.identity.use_cases import Principal
 from parlor.core.shared.tracing import well_formed
 
 KEY = "parlor.call"
+TEMPLATE = "parlor.template"  # where a route knows its own better than its pattern tells
 
 AnyPrincipal = Principal | KeyPrincipal
 
@@ -53,6 +55,17 @@ class Call:
 def call_of(scope: Scope) -> Call:
     """Find the call that this scope belongs to."""
     return cast("Call", scope[KEY])
+
+
+def template_of(scope: Scope) -> str | None:
+    """Name the route by its template, mounts and all; a path may hold anything. None where there was none."""
+    route = scope.get("route")
+    if route is None:
+        return None
+    if isinstance(route, Mount):  # its own path has been added to the root by now
+        return f"{scope['root_path']}/{{path}}"
+    template: str = scope.get(TEMPLATE) or route.path_format
+    return scope["root_path"] + template if scope.get("root_path") else template
 
 
 def new_request_id() -> str:

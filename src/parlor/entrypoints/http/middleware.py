@@ -12,7 +12,7 @@ from parlor.core.shared.meters import Meters
 from parlor.core.shared.spans import Fact, Span, SpanKind, Tracer
 from parlor.core.shared.tracing import enter_trace, leave_trace
 from parlor.entrypoints.http.body import LimitedBody
-from parlor.entrypoints.http.call import KEY, Call
+from parlor.entrypoints.http.call import KEY, Call, template_of
 from parlor.entrypoints.http.cors import Cors, Headers
 from parlor.entrypoints.http.errors import InternalError, problem
 from parlor.entrypoints.http.request_meter import RequestMeter
@@ -131,18 +131,13 @@ def _tell(call: Call, scope: Scope, took_s: float) -> None:
     line = {
         "event": "request",
         "method": scope["method"],
-        "route": _route(scope),
+        "route": template_of(scope),
         "status": call.status,
         "actor": None if call.principal is None else named(call.principal.actor),
         "outcome": call.code or "ok",
         "duration_ms": round(took_s * 1000, 2),
     }
     tell(line, level=DEBUG if scope["path"] in QUIET else INFO)
-
-
-def _route(scope: Scope) -> str | None:
-    """Give its template: a path may hold anything."""
-    return getattr(scope.get("route"), "path_format", None)
 
 
 def _begin(tracer: Tracer, call: Call, scope: Scope) -> Span | None:
@@ -157,7 +152,7 @@ def _begin(tracer: Tracer, call: Call, scope: Scope) -> Span | None:
 
 def _end(span: Span, call: Call, scope: Scope) -> None:
     """Say what it was. Neither path nor query is told: they hold ids, and whatever a stranger puts there."""
-    outcome, route = call.code or "ok", _route(scope)
+    outcome, route = call.code or "ok", template_of(scope)
     facts: dict[str, Fact] = {
         "http.response.status_code": call.status,
         "parlor.request_id": call.request_id,

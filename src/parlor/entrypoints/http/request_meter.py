@@ -3,6 +3,7 @@
 from starlette.types import Scope
 
 from parlor.core.shared.meters import ONE, OTHER, Count, Meters, Spread
+from parlor.entrypoints.http.call import template_of
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNMATCHED = "unmatched"
@@ -29,8 +30,7 @@ class RequestMeter:
 
     def ended(self, scope: Scope, status: int, seconds: float) -> None:
         """Count one."""
-        route = scope.get("route")
-        template = UNMATCHED if route is None else route.path_format
+        template = template_of(scope) or UNMATCHED
         cells = self._cells.get((scope["method"], template, status))
         if cells is None:
             cells = self._new_cells(scope["method"], template, status)
