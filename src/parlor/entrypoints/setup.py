@@ -59,7 +59,7 @@ async def count_connections(settings: Settings) -> Capacity:
     """Ask the database what it allows, what is open, and what time it is."""
     if settings.database is None:
         raise BadSettings("set DATABASE_URL first")
-    database = Database(settings.database, size=1, name="parlor check")
+    database = Database(settings.database, size=1, name="parlor check", pgbouncer=settings.pgbouncer)
     await database.open()
     try:
         async with database.session() as session:

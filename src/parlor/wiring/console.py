@@ -11,7 +11,7 @@ def wire_console(parts: Assembly, settings: Settings) -> ReadingRoom:
     """Make a place to read rows; its connections end with the process's other parts."""
     if settings.database is None:
         raise BadSettings("set DATABASE_URL first")
-    room = ReadingRoom(settings.database)
+    room = ReadingRoom(settings.database, pgbouncer=settings.pgbouncer)
     parts.opens(nothing, room.close)
     return room
 

@@ -9,23 +9,28 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 
 from parlor.adapters.sql.engine import ACQUIRE_S, CONNECT_S, LIMITS
 from parlor.adapters.sql.errors import PoolExhausted, translated
+from parlor.adapters.sql.pgbouncer import PASSED_ON
 
 CONNECTIONS = 2
 COMMAND_S = 10.0
-READ_ONLY = {
-    "default_transaction_read_only": "on",
-    "plan_cache_mode": "force_custom_plan",  # which index is the shorter way depends on what is sought
-}
+# Which index is the shorter way depends on what is sought.
+PLANNED_ANEW = {"plan_cache_mode": "force_custom_plan"}
 
 
 class ReadingRoom:
     """Rows to look at, and nothing to write with; a connection is waited for 2 s."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, pgbouncer: bool = False) -> None:
         self._url = url
+        self._pgbouncer = pgbouncer
+        # SQLAlchemy does not know a URL's `sslmode`.
+        arguments: dict[str, object] = {"async_creator_fn": self._connect}
+        if pgbouncer:  # nothing is prepared for a later transaction: it may be on another session
+            arguments |= {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
         self._engine = create_async_engine(
             "postgresql+asyncpg://",
-            async_creator=self._connect,  # SQLAlchemy does not know a URL's `sslmode`
+            connect_args=arguments,
+            execution_options={"postgresql_readonly": True},
             pool_size=CONNECTIONS,
             max_overflow=0,
             pool_timeout=ACQUIRE_S,
@@ -52,12 +57,17 @@ class ReadingRoom:
         """End every connection."""
         await self._engine.dispose()
 
-    async def _connect(self) -> asyncpg.Connection:
+    async def _connect(self, **_: object) -> asyncpg.Connection:
+        passed_on = {name: LIMITS[name] for name in PASSED_ON}
         return await asyncpg.connect(
             self._url,
             timeout=CONNECT_S,
             command_timeout=COMMAND_S,
-            server_settings={**LIMITS, **READ_ONLY, "application_name": "parlor console"},
+            statement_cache_size=0 if self._pgbouncer else 100,
+            server_settings={
+                **(passed_on if self._pgbouncer else LIMITS | PLANNED_ANEW),
+                "application_name": "parlor console",
+            },
         )
 
 
