@@ -23,14 +23,14 @@ from parlor.entrypoints.http.docs_pages import install_asyncapi, install_docs
 from parlor.entrypoints.http.errors import install_error_handlers
 from parlor.entrypoints.http.health import health_routes
 from parlor.entrypoints.http.identity import identity_routes
-from parlor.entrypoints.http.invitations import invitation_routes
+from parlor.entrypoints.http.invitations import guest_routes, invitation_routes
 from parlor.entrypoints.http.logins import login_routes
 from parlor.entrypoints.http.messages import message_routes, reaction_routes, reading_routes
 from parlor.entrypoints.http.metrics import metrics_routes
 from parlor.entrypoints.http.middleware import Edge
 from parlor.entrypoints.http.oauth import key_set_routes, oauth_routes
 from parlor.entrypoints.http.openapi import install_openapi
-from parlor.entrypoints.http.parties import party_routes
+from parlor.entrypoints.http.parties import party_change_routes, party_routes
 from parlor.entrypoints.http.party_members import party_member_routes
 from parlor.entrypoints.http.realtime import realtime_routes
 from parlor.entrypoints.http.realtime_socket import realtime_socket_route
@@ -39,7 +39,7 @@ from parlor.entrypoints.http.roles import role_routes
 from parlor.entrypoints.http.schedules import schedule_routes
 from parlor.entrypoints.http.sessions import session_routes
 from parlor.entrypoints.http.task_events import task_event_routes
-from parlor.entrypoints.http.tasks import task_routes
+from parlor.entrypoints.http.tasks import task_routes, task_steering_routes
 from parlor.entrypoints.http.users import user_routes
 
 DESCRIPTION = (
@@ -95,6 +95,7 @@ def _install(app: FastAPI, container: Container) -> None:
         oauth_routes,
         api_key_routes,
         task_routes,
+        task_steering_routes,
         task_event_routes,
         schedule_routes,
         message_routes,
@@ -104,8 +105,10 @@ def _install(app: FastAPI, container: Container) -> None:
         chat_member_routes,
         dead_letter_routes,
         party_routes,
+        party_change_routes,
         party_member_routes,
         invitation_routes,
+        guest_routes,
         realtime_routes,
         role_routes,
         user_routes,  # behind everything about `/users/me`, which would read as an id

@@ -52,14 +52,11 @@ ANSWERED = (PermissionMissing, NotYourInvitation, InvitationEnded, InvitationExp
 
 
 def invitation_routes(container: Container) -> APIRouter:
-    """Make the routes of invitations."""
+    """Make the routes of who invites, and of whoever looks what came."""
     routes = api_router("invitations")
     invite_guest = container.command(InviteGuest)
-    accept_invitation = container.command(AcceptInvitation)
-    decline_invitation = container.command(DeclineInvitation)
     revoke_invitation = container.command(RevokeInvitation)
     views = container.get(InvitationViews)
-    parties = container.get(PartyViews)
     cursors = Cursors("invitations", container.settings.secrets)
 
     @routes.post(
@@ -93,6 +90,26 @@ def invitation_routes(container: Container) -> APIRouter:
         guest = person_of(actor, named, "query:user_id", permission=READ)
         return cursors.answer(await views.page(guest, cursors.request(limit, cursor), status=status))
 
+    @routes.delete(
+        "/invitations/{invitation_id}",
+        status_code=204,
+        openapi_extra=needs(INVITER, PermissionMissing, RoleNeeded, InvitationEnded),
+    )
+    async def take_invitation_back(invitation_id: UUID, actor: CurrentActor) -> Response:
+        """Take an invitation back; whoever sent it may, too."""
+        await revoke_invitation(actor, InvitationId(invitation_id))
+        return Response(status_code=204)
+
+    return routes
+
+
+def guest_routes(container: Container) -> APIRouter:
+    """Make the routes by which a guest answers."""
+    routes = api_router("invitations")
+    accept_invitation = container.command(AcceptInvitation)
+    decline_invitation = container.command(DeclineInvitation)
+    parties = container.get(PartyViews)
+
     @routes.post(
         "/invitations/{invitation_id}/accept",
         response_model=Member,
@@ -109,16 +126,6 @@ def invitation_routes(container: Container) -> APIRouter:
     async def decline_an_invitation(invitation_id: UUID, actor: CurrentActor) -> Response:
         """Say no, thank you."""
         await decline_invitation(actor, InvitationId(invitation_id))
-        return Response(status_code=204)
-
-    @routes.delete(
-        "/invitations/{invitation_id}",
-        status_code=204,
-        openapi_extra=needs(INVITER, PermissionMissing, RoleNeeded, InvitationEnded),
-    )
-    async def take_invitation_back(invitation_id: UUID, actor: CurrentActor) -> Response:
-        """Take an invitation back; whoever sent it may, too."""
-        await revoke_invitation(actor, InvitationId(invitation_id))
         return Response(status_code=204)
 
     return routes

@@ -60,11 +60,9 @@ END_EXTRA = needs(PARTY_ENDER, PermissionMissing, RoleNeeded, Stale, InvalidIfMa
 
 
 def party_routes(container: Container) -> APIRouter:
-    """Make the routes of parties as a whole."""
+    """Make the routes that find parties, found one, and read it."""
     routes = api_router("parties")
     found_party = container.command(FoundParty)
-    change_party = container.command(ChangeParty)
-    end_party = container.command(EndParty)
     views = container.get(PartyViews)
     cursors = {order: Cursors(f"parties:{order}", container.settings.secrets) for order in Sort}
 
@@ -107,6 +105,15 @@ def party_routes(container: Container) -> APIRouter:
         """Read a party; a guest reads the one of a pending invitation, too."""
         admit_reader(actor)
         return viewed(await views.one(actor, PartyId(party_id)))
+
+    return routes
+
+
+def party_change_routes(container: Container) -> APIRouter:
+    """Make the routes that change a party, and end it."""
+    routes = api_router("parties")
+    change_party = container.command(ChangeParty)
+    end_party = container.command(EndParty)
 
     @routes.patch("/parties/{party_id}", response_model=Party, openapi_extra=CHANGE_EXTRA)
     async def change_a_party(

@@ -62,12 +62,10 @@ RETRY_PROBLEMS = (PermissionMissing, UnknownKind, TaskNotFailed, PayloadDropped,
 
 
 def task_routes(container: Container) -> APIRouter:
-    """Make the routes of this context."""
+    """Make the routes that order tasks and read them."""
     routes = api_router("tasks")
     enqueue_task = container.command(EnqueueTask)
     enqueue_batch = container.command(EnqueueBatch)
-    cancel_task = container.command(CancelTask)
-    retry_task = container.command(RetryTask)
     wait_for_end = container.build(WaitForEnd)
     views = container.get(TaskViews)
     task_cursors = Cursors("tasks", container.settings.secrets)
@@ -96,6 +94,33 @@ def task_routes(container: Container) -> APIRouter:
         headers = REPLAYED if enqueued.replayed else None
         return Response(b'{"items":' + items + b"}", status_code=202, headers=headers, media_type=JSON)
 
+    @routes.get("/tasks", response_model=TaskPage, openapi_extra=needs(OWN, InvalidCursor, keys=TASK_SCOPES))
+    async def list_tasks(
+        actor: CurrentActor,
+        status: TaskStatus | None = None,
+        kind: KindFilter = None,
+        limit: Limit = DEFAULT_LIMIT,
+        cursor: Cursor = None,
+    ) -> Response:
+        """List one's tasks, newest first; `tasks:manage` sees everybody's."""
+        page = task_cursors.request(limit, cursor)
+        return task_cursors.answer(await views.page(actor, page, status=status, kind=kind))
+
+    @routes.get("/task-kinds", response_model=TaskKindPage, openapi_extra=needs(SIGNED_IN))
+    async def list_task_kinds(_: CurrentActor) -> Response:
+        """List the kinds of tasks, with the JSON Schemas of their payloads and results."""
+        return shown(described())
+
+    return routes
+
+
+def task_steering_routes(container: Container) -> APIRouter:
+    """Make the routes that stop a task, or run it again."""
+    routes = api_router("tasks")
+    cancel_task = container.command(CancelTask)
+    retry_task = container.command(RetryTask)
+    views = container.get(TaskViews)
+
     @routes.post(
         "/tasks/{task_id}/cancel",
         response_model=Task,
@@ -117,23 +142,6 @@ def task_routes(container: Container) -> APIRouter:
         """Run a failed or cancelled task again, its attempts counted from the start."""
         await retry_task(actor, TaskId(task_id))
         return viewed(await views.one(actor, TaskId(task_id)), status=202)
-
-    @routes.get("/tasks", response_model=TaskPage, openapi_extra=needs(OWN, InvalidCursor, keys=TASK_SCOPES))
-    async def list_tasks(
-        actor: CurrentActor,
-        status: TaskStatus | None = None,
-        kind: KindFilter = None,
-        limit: Limit = DEFAULT_LIMIT,
-        cursor: Cursor = None,
-    ) -> Response:
-        """List one's tasks, newest first; `tasks:manage` sees everybody's."""
-        page = task_cursors.request(limit, cursor)
-        return task_cursors.answer(await views.page(actor, page, status=status, kind=kind))
-
-    @routes.get("/task-kinds", response_model=TaskKindPage, openapi_extra=needs(SIGNED_IN))
-    async def list_task_kinds(_: CurrentActor) -> Response:
-        """List the kinds of tasks, with the JSON Schemas of their payloads and results."""
-        return shown(described())
 
     return routes
 
